@@ -1,0 +1,23 @@
+// MachineMemory: how much memory this machine has, and how much of it the process's control groups
+// (versions 1 and 2, the own group and all above it) let it use. Read from /proc and the mounted
+// cgroup file systems, without stdio or malloc. Sources: proc(5), cgroups(7) and the kernel's
+// Documentation/admin-guide/cgroup-v2.rst.
+#ifndef USERPAGER_API_MACHINE_MEMORY_H_
+#define USERPAGER_API_MACHINE_MEMORY_H_
+
+#include <cstdint>
+
+namespace userpager {
+
+struct MachineMemory {
+  uint64_t total_bytes = 0;    // of the machine; 0 where /proc does not tell
+  uint64_t allowed_bytes = 0;  // the smallest of that and all limits of the process's groups
+
+  // `root` is where /proc and the cgroup mount points are looked up: "", or a test's directory.
+  // Needs about 20 KiB of stack.
+  static MachineMemory Read(const char* root);
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_API_MACHINE_MEMORY_H_

@@ -1,0 +1,53 @@
+// Runtime: the one pager of the process, and how it comes up. It never goes down: other threads may
+// touch managed memory until the very end of the process.
+//
+// Flow:  Start (userpager_start) or GetOrStart (the first VirtualAlloc): options are chosen,
+//        checked and completed, what the kernel must give is probed, then Pager::Start. A failed
+//        start leaves nothing behind.
+// Locks: the lifecycle lock, so that there is one start at a time. Afterwards one atomic load.
+#ifndef USERPAGER_API_RUNTIME_H_
+#define USERPAGER_API_RUNTIME_H_
+
+#include <userpager/userpager.h>
+
+#include "runtime/api/reservations.h"
+#include "runtime/api/working_set.h"
+#include "runtime/base/log_line.h"
+#include "runtime/pager/pager.h"
+
+namespace userpager {
+
+class Runtime {
+ public:
+  // nullptr before the start.
+  static Runtime* Get();
+
+  // Starts with the options, or with USERPAGER_CONF and defaults where `options` is nullptr. Called
+  // inside (entry.h). Returns 0 or a userpager_error, with a line in `error`.
+  static int Start(const userpager_options* options, LogLine* error);
+
+  // The runtime, started if it must be; nullptr where that fails. Says why on standard error the
+  // first time; from then on only an explicit start tries again. Thread-safe; not inside.
+  static Runtime* GetOrStart();
+
+  // Called by Start alone (public for ArenaNew).
+  explicit Runtime(const userpager_options& options);
+
+  Pager& pager() { return pager_; }
+  Reservations& reservations() { return reservations_; }
+  WorkingSet& working_set() { return working_set_; }
+  const userpager_options& options() const { return options_; }
+
+ private:
+  // Where Start comes to, with the lifecycle lock held.
+  static int StartPager(const userpager_options& options, LogLine* error);
+
+  const userpager_options options_;  // complete: no 0 for "as much as fits"
+  Pager pager_;
+  Reservations reservations_;
+  WorkingSet working_set_;
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_API_RUNTIME_H_

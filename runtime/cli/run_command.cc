@@ -1,0 +1,207 @@
+#include "runtime/cli/run_command.h"
+
+#include <unistd.h>
+#include <userpager/userpager.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <utility>
+
+#include "runtime/cli/program_file.h"
+#include "runtime/platform/features.h"
+
+namespace userpager::cli {
+namespace {
+
+constexpr const char* kLibrary = "libuserpager_preload.so";
+
+// The options that are keys of USERPAGER_CONF.
+constexpr std::pair<const char*, const char*> kKeys[] = {
+    {"--memory", "memory"}, {"--page-file", "page_file"}, {"--page-file-max", "page_file_max"},
+    {"--commit", "commit"}, {"--shards", "shards"},
+};
+
+struct Wishes {
+  std::string configuration;  // for USERPAGER_CONF
+  std::string children;
+  std::string statistics;
+  bool verbose = false;
+  std::vector<std::string> command;
+};
+
+int Complain(int status, const std::string& what) {
+  std::cerr << "userpager run: " << what << '\n';
+  return status;
+}
+
+void Add(std::string* configuration, const std::string& key, const std::string& value) {
+  if (!configuration->empty()) *configuration += ',';
+  *configuration += key + ':' + value;
+}
+
+// False where the option is none of these.
+bool TakeOption(const std::string& name, const std::string& value, Wishes* wishes) {
+  for (const auto& [option, key] : kKeys) {
+    if (name != option) continue;
+    Add(&wishes->configuration, key, value);
+    return true;
+  }
+  if (name == "--children") {
+    wishes->children = value;
+  } else if (name == "--stats") {
+    wishes->statistics = std::filesystem::absolute(value).string();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// 0, or the exit status.
+int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
+  size_t i = 0;
+  for (; i < arguments.size() && arguments[i].compare(0, 1, "-") == 0; ++i) {
+    if (arguments[i] == "--") {
+      ++i;
+      break;
+    }
+    if (arguments[i] == "--verbose") {
+      wishes->verbose = true;
+      continue;
+    }
+    const size_t equals = arguments[i].find('=');
+    const std::string name = arguments[i].substr(0, equals);
+    const bool apart = equals == std::string::npos;
+    if (apart && i + 1 == arguments.size()) return Complain(kUsageError, name + " wants a value");
+    const std::string value = apart ? arguments[i + 1] : arguments[i].substr(equals + 1);
+    if (!TakeOption(name, value, wishes)) {
+      return Complain(kUsageError, "there is no option " + name + "\n" + RunUsage());
+    }
+    if (apart) ++i;
+  }
+  wishes->command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
+  if (wishes->command.empty()) return Complain(kUsageError, "no program is named\n" + RunUsage());
+  const bool known = wishes->children.empty() || wishes->children == "paged" ||
+                     wishes->children == "none";
+  return known ? 0 : Complain(kUsageError, "--children is paged or none");
+}
+
+// What is in the environment stays, but for what was given here.
+int CompleteConfiguration(Wishes* wishes) {
+  const char* before = std::getenv("USERPAGER_CONF");
+  userpager_options options;
+  userpager_options_init(&options);
+  for (const std::string& text : {std::string(before == nullptr ? "" : before),
+                                  wishes->configuration}) {
+    if (!text.empty() && userpager_options_parse(&options, text.c_str()) != 0) {
+      return Complain(kUsageError, userpager_error_message());
+    }
+  }
+  if (before == nullptr || *before == '\0') return 0;
+  // A key may be there once only: what was given here comes in the place of the same before.
+  std::string all;
+  for (size_t at = 0; at < std::strlen(before);) {
+    const std::string_view rest(before + at);
+    const std::string_view entry = rest.substr(0, rest.find(','));
+    const std::string key(entry.substr(0, entry.find(':')));
+    if (("," + wishes->configuration).find("," + key + ":") == std::string::npos) {
+      if (!all.empty()) all += ',';
+      all += entry;
+    }
+    at += entry.size() + 1;
+  }
+  if (!all.empty() && !wishes->configuration.empty()) all += ',';
+  wishes->configuration = all + wishes->configuration;
+  return 0;
+}
+
+int CheckKernel() {
+  PlatformFeatures features;
+  LogLine error;
+  if (ProbeFeatures(&features, &error) != 0) {
+    return Complain(kCannotRun, std::string(error.text()));
+  }
+  if (features.kernel_faults) return 0;
+  return Complain(kCannotRun,
+                  "system calls would fail with EFAULT on memory that is out; allow it, as root: "
+                  "sysctl vm.unprivileged_userfaultfd=1");
+}
+
+void SetVariable(const char* name, const std::string& value) {
+  if (!value.empty()) setenv(name, value.c_str(), 1);
+}
+
+[[nodiscard]] int Execute(const Wishes& wishes, const std::string& path,
+                          const std::string& library) {
+  const char* before = std::getenv("LD_PRELOAD");
+  const bool others = before != nullptr && *before != '\0';
+  setenv("LD_PRELOAD", (others ? library + ":" + before : library).c_str(), 1);
+  SetVariable("USERPAGER_CONF", wishes.configuration);
+  SetVariable("USERPAGER_CHILDREN", wishes.children);
+  SetVariable("USERPAGER_STATS", wishes.statistics);
+  if (wishes.verbose) {
+    std::cerr << "userpager: " << path << " with " << library << ", USERPAGER_CONF="
+              << wishes.configuration << '\n';
+  }
+  std::vector<char*> arguments;
+  for (const std::string& argument : wishes.command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  execv(path.c_str(), arguments.data());
+  const int status = errno == ENOENT ? 127 : kCannotRun;
+  return Complain(status, path + ": " + std::strerror(errno));
+}
+
+}  // namespace
+
+std::string RunUsage() {
+  return "usage: userpager run [options] [--] program [arguments]\n"
+         "  --memory SIZE         the most memory of the program's heap and mappings: 256M, 25%\n"
+         "  --page-file PLACE     a directory, a file or a block device (default /var/tmp)\n"
+         "  --page-file-max SIZE  the most that the page file may grow to\n"
+         "  --commit MODE         lazy (default), or strict: what fits nowhere is refused\n"
+         "  --shards N            pager threads\n"
+         "  --children WHO        paged (default): programs that it starts have the same limit,\n"
+         "                        each for itself; none: they run without the library\n"
+         "  --stats FILE          statistics as JSON, written when the program ends\n"
+         "  --verbose             says what is run, and how\n";
+}
+
+std::string FindPreloadLibrary() {
+  std::error_code error;
+  const auto tool = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path folder = tool.parent_path();
+  for (const std::filesystem::path& candidate :
+       {folder / kLibrary, folder / ".." / USERPAGER_LIBRARY_FOLDER / kLibrary}) {
+    const auto found = std::filesystem::canonical(candidate, error);
+    if (!error) return found.string();
+  }
+  return {};
+}
+
+int RunCommand(const std::vector<std::string>& arguments) {
+  Wishes wishes;
+  if (const int status = Parse(arguments, &wishes); status != 0) return status;
+  if (const int status = CompleteConfiguration(&wishes); status != 0) return status;
+  int found = 0;
+  const std::string path = FindProgram(wishes.command[0], &found);
+  if (found != 0) {
+    return Complain(found, wishes.command[0] +
+                               (found == kCannotRun ? " may not be executed" : " is not found"));
+  }
+  if (const std::string why = WhyNotPreloaded(path); !why.empty()) {
+    return Complain(kCannotRun, why);
+  }
+  const std::string library = FindPreloadLibrary();
+  if (library.empty()) return Complain(kCannotRun, std::string(kLibrary) + " is not found");
+  if (library.find_first_of(": ") != std::string::npos) {
+    return Complain(kCannotRun, "the path " + library + " has what LD_PRELOAD takes for its end");
+  }
+  if (const int status = CheckKernel(); status != 0) return status;
+  return Execute(wishes, path, library);
+}
+
+}  // namespace userpager::cli

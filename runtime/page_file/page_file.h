@@ -1,0 +1,97 @@
+// PageFile: the file (or block device) that holds the contents of pages that are not in memory, and
+// its slots of 4 KiB.
+//
+// Cast:       PageFile (grows, joins the others), BackingFile (opens, owns the descriptor, has disk
+//             space allocated), SlotMap (which slots are free, used, bad), checksums (CRC32C of
+//             each slot's content, kept in memory).
+// Flow:       a committing call grows the file ahead of the promise (Grow); page-out takes slots in
+//             runs (AllocateRun), stores each page's checksum, writes; page-in reads and compares;
+//             a slot goes back when its page changes, is decommitted, or its I/O is done (Free).
+// Invariants: 1. a slot is free, used or bad, never two of them; 2. a used slot has one owner (a
+//             page or an I/O); 3. a bad slot is never handed out again; 4. slots that exist (usable
+//             or bad) have disk space of their own (fallocate), so that no write fails for want
+//             of it; 5. slot 0 is the header and never handed out.
+// Locks:      one (kPageFile) for the slot map; growth has its own mutual exclusion and is never
+//             called with a lock held.
+// Does not:   read or write pages: that is the shard's, through its IoEngine.
+#ifndef USERPAGER_PAGE_FILE_PAGE_FILE_H_
+#define USERPAGER_PAGE_FILE_PAGE_FILE_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/lock.h"
+#include "runtime/base/log_line.h"
+#include "runtime/base/types.h"
+#include "runtime/page_file/backing_file.h"
+#include "runtime/page_file/slot_map.h"
+
+namespace userpager {
+
+struct PageFileOptions {
+  // A directory (an unnamed file is made in it), a file (empty, or an earlier page
+  // file of this library), or a block device. What does not exist is refused.
+  std::string_view path;
+  // The most that the file may grow to, header included; a block device may be smaller.
+  uint64_t max_bytes = 0;
+};
+
+class PageFile {
+ public:
+  // The least that max_bytes may be; so much is allocated by Open.
+  static constexpr uint64_t kSmallestBytes = 1024 * 1024;
+  // The most: slot numbers are 32 bits.
+  static constexpr uint64_t kLargestBytes = (SlotMap::kMostSlots.value() + 1) << kPageShift;
+
+  PageFile() = default;
+  PageFile(const PageFile&) = delete;
+  PageFile& operator=(const PageFile&) = delete;
+
+  // Opens the file and checks that it can be used. On failure `error` gets one clear line
+  // (what, to what, why, what to do) and nothing is left behind. EBUSY: in use by another process.
+  // EEXIST: there is something of the user's. EINVAL: bad options. ENOSPC, and what open(2) gives.
+  Errno Open(const PageFileOptions& options, LogLine* error);
+
+  int descriptor() const { return file_.descriptor(); }
+  // Whether reads and writes bypass the page cache (O_DIRECT).
+  bool direct() const { return file_.direct(); }
+
+  // Makes sure that at least `slots` slots (bad ones not counted) have disk space, growing in
+  // extents of at least 64 MiB where the maximum and the disk allow. ENOSPC: it cannot; what was
+  // allocated before stays. Waits for the disk: call it without any lock.
+  Errno Grow(PageCount slots);
+  // Slots with disk space, less bad ones. Grows by Grow, shrinks by Retire.
+  PageCount usable() const { return slots_.usable(); }
+  // The most that usable() can become.
+  PageCount max_usable() const;
+  // Slots that hold or are about to hold a page.
+  PageCount used() const { return slots_.used(); }
+
+  // Up to `most` free slots that are neighbours in the file (a shorter run where there is none of
+  // that length). Returns an empty run only where no slot is free.
+  SlotRun AllocateRun(PageCount most) { return slots_.AllocateRun(most); }
+  void Free(SlotIndex first, PageCount count) { slots_.Free(first, count); }
+  // Takes a used slot out of service for good: the device refused it.
+  void Retire(SlotIndex slot) { slots_.Retire(slot); }
+
+  // The checksum that the content of a used slot must have. Owned by the slot's owner.
+  uint32_t checksum(SlotIndex slot) const { return checksums_[slot.value()]; }
+  void set_checksum(SlotIndex slot, uint32_t value) { checksums_[slot.value()] = value; }
+
+  static uint64_t OffsetOf(SlotIndex slot) { return uint64_t{slot.value()} << kPageShift; }
+
+ private:
+  Errno Prepare(uint64_t most_bytes, LogLine* error);
+  Errno Extend(SlotIndex end);
+
+  Lock growth_lock_{LockRank::kPageFileGrowth};  // held while the file grows; protects no field
+  BackingFile file_;
+  PageCount max_slots_;  // fixed by Open
+  SlotMap slots_;
+  ArenaArray<uint32_t> checksums_;
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_PAGE_FILE_PAGE_FILE_H_

@@ -1,0 +1,208 @@
+#include "runtime/page_file/slot_map.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "runtime/base/check.h"
+
+namespace userpager {
+namespace {
+
+constexpr uint64_t kClusterSlots = 64;
+constexpr uint64_t kAll = ~uint64_t{0};
+// How many clusters are looked at for the best run once no cluster is free as a whole.
+constexpr unsigned kClustersSearched = 16;
+
+// The part of a run that lies in one cluster.
+struct Piece {
+  uint64_t cluster;
+  uint64_t mask;
+  uint64_t slots;
+};
+
+// The first piece of the run [first, first + count).
+Piece FirstPiece(uint64_t first, uint64_t count) {
+  const uint64_t shift = first % kClusterSlots;
+  const uint64_t slots = std::min(count, kClusterSlots - shift);
+  return {first / kClusterSlots, (kAll >> (kClusterSlots - slots)) << shift, slots};
+}
+
+uint64_t NextAround(const BitTree& clusters, uint64_t from) {
+  const uint64_t found = clusters.FindFrom(from);
+  return found != BitTree::kNone || from == 0 ? found : clusters.FindFrom(0);
+}
+
+SlotIndex FirstSlotOf(uint64_t cluster) {
+  return SlotIndex(static_cast<uint32_t>(cluster * kClusterSlots));
+}
+
+}  // namespace
+
+Errno SlotMap::Init(PageCount max_slots) {
+  USERPAGER_CHECK(max_slots <= kMostSlots, "a slot map is asked to hold too many slots",
+                  max_slots.value());
+  LockHolder hold(lock_);
+  const uint64_t clusters = (max_slots.value() + 1 + kClusterSlots - 1) / kClusterSlots;
+  free_ = ArenaArray<uint64_t>(clusters);
+  bad_ = ArenaArray<uint64_t>(clusters);
+  if (!free_.ok() || !bad_.ok()) return ENOMEM;
+  if (const Errno error = with_free_.Init(clusters); error != 0) return error;
+  return all_free_.Init(clusters);
+}
+
+void SlotMap::Extend(SlotIndex end) {
+  LockHolder hold(lock_);
+  USERPAGER_CHECK(end >= end_ && (uint64_t{end.value()} + kClusterSlots - 1) / kClusterSlots <=
+                                     free_.size(),
+                  "a slot map is extended beyond its room, or shrunk", end.value());
+  const uint64_t added = (end - end_).value();
+  for (uint64_t slot = end_.value(); slot < end.value();) {
+    const Piece piece = FirstPiece(slot, end.value() - slot);
+    SetFree(piece.cluster, piece.mask);
+    slot += piece.slots;
+  }
+  end_ = end;
+  usable_.fetch_add(added, std::memory_order_relaxed);
+}
+
+SlotIndex SlotMap::end() const {
+  LockHolder hold(lock_);
+  return end_;
+}
+
+SlotRun SlotMap::AllocateRun(PageCount most) {
+  LockHolder hold(lock_);
+  if (most == PageCount(0) || used() == usable()) return {};
+  const SlotRun run = FindRun(most);
+  uint64_t slot = run.first.value();
+  for (uint64_t left = run.count.value(); left > 0;) {
+    const Piece piece = FirstPiece(slot, left);
+    ClearFree(piece.cluster, piece.mask);
+    slot += piece.slots;
+    left -= piece.slots;
+  }
+  next_ = run.first + run.count;
+  used_.fetch_add(run.count.value(), std::memory_order_relaxed);
+  return run;
+}
+
+void SlotMap::Free(SlotIndex first, PageCount count) {
+  LockHolder hold(lock_);
+  USERPAGER_CHECK(first > kNoSlot && count.value() <= end_.value() - uint64_t{1} &&
+                      first.value() <= end_.value() - count.value(),
+                  "a slot is freed that does not exist", first.value());
+  uint64_t slot = first.value();
+  for (uint64_t left = count.value(); left > 0;) {
+    const Piece piece = FirstPiece(slot, left);
+    USERPAGER_CHECK(((free_[piece.cluster] | bad_[piece.cluster]) & piece.mask) == 0,
+                    "a slot is freed that is not in use", slot);
+    SetFree(piece.cluster, piece.mask);
+    slot += piece.slots;
+    left -= piece.slots;
+  }
+  used_.fetch_sub(count.value(), std::memory_order_relaxed);
+}
+
+void SlotMap::Retire(SlotIndex slot) {
+  LockHolder hold(lock_);
+  USERPAGER_CHECK(slot > kNoSlot && slot < end_, "a slot is retired that does not exist",
+                  slot.value());
+  const Piece piece = FirstPiece(slot.value(), 1);
+  USERPAGER_CHECK(((free_[piece.cluster] | bad_[piece.cluster]) & piece.mask) == 0,
+                  "a slot is retired that is not in use", slot.value());
+  bad_[piece.cluster] |= piece.mask;
+  used_.fetch_sub(1, std::memory_order_relaxed);
+  usable_.fetch_sub(1, std::memory_order_relaxed);
+  bad_count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void SlotMap::SetFree(uint64_t cluster, uint64_t mask) {
+  free_[cluster] |= mask;
+  with_free_.Set(cluster);
+  if (free_[cluster] == kAll) all_free_.Set(cluster);
+}
+
+void SlotMap::ClearFree(uint64_t cluster, uint64_t mask) {
+  if (free_[cluster] == kAll) all_free_.Clear(cluster);
+  free_[cluster] &= ~mask;
+  if (free_[cluster] == 0) with_free_.Clear(cluster);
+}
+
+// How many slots from `first` on are free, up to `most`.
+PageCount SlotMap::RunLength(SlotIndex first, PageCount most) const {
+  uint64_t slots = 0;
+  uint64_t slot = first.value();
+  while (slots < most.value() && slot / kClusterSlots < free_.size()) {
+    const uint64_t shift = slot % kClusterSlots;
+    const uint64_t ones =
+        static_cast<uint64_t>(std::countr_one(free_[slot / kClusterSlots] >> shift));
+    slots += ones;
+    if (ones < kClusterSlots - shift) break;
+    slot += ones;
+  }
+  return std::min(PageCount(slots), most);
+}
+
+// At least one slot is free.
+SlotRun SlotMap::FindRun(PageCount most) const {
+  const PageCount here = RunLength(next_, most);
+  if (here >= std::min(most, PageCount(kClusterSlots))) return {next_, here};
+  const uint64_t cluster = NextAround(all_free_, next_.value() / kClusterSlots);
+  if (cluster != BitTree::kNone) {
+    const SlotIndex first = FirstSlotOf(cluster);
+    return {first, RunLength(first, most)};
+  }
+  return FindAmongPieces(most);
+}
+
+SlotRun SlotMap::FindAmongPieces(PageCount most) const {
+  SlotRun best;
+  uint64_t cluster = next_.value() / kClusterSlots;
+  for (unsigned i = 0; i < kClustersSearched && best.count < most; ++i) {
+    cluster = NextAround(with_free_, cluster);
+    USERPAGER_CHECK(cluster != BitTree::kNone, "free slots are counted that no cluster has",
+                    (usable() - used()).value());
+    ImproveRun(cluster, most, &best);
+    ++cluster;
+  }
+  return best;
+}
+
+// Makes `best` the longest of itself and the runs that begin in the cluster.
+void SlotMap::ImproveRun(uint64_t cluster, PageCount most, SlotRun* best) const {
+  uint64_t rest = free_[cluster];
+  while (rest != 0 && best->count < most) {
+    const auto shift = static_cast<uint64_t>(std::countr_zero(rest));
+    const SlotIndex first = FirstSlotOf(cluster) + PageCount(shift);
+    const PageCount count = RunLength(first, most);
+    if (count > best->count) *best = {first, count};
+    const uint64_t passed = shift + count.value();
+    rest = passed < kClusterSlots ? rest & (kAll << passed) : 0;
+  }
+}
+
+bool SlotMap::CheckConsistency() const {
+  LockHolder hold(lock_);
+  uint64_t free_slots = 0;
+  uint64_t bad_slots = 0;
+  for (uint64_t cluster = 0; cluster < free_.size(); ++cluster) {
+    if ((free_[cluster] & bad_[cluster]) != 0) return false;
+    if (with_free_.Test(cluster) != (free_[cluster] != 0)) return false;
+    if (all_free_.Test(cluster) != (free_[cluster] == kAll)) return false;
+    const uint64_t first = cluster * kClusterSlots;
+    uint64_t existing = first >= end_.value()
+                            ? 0
+                            : FirstPiece(first, end_.value() - first).mask;
+    if (cluster == 0) existing &= ~uint64_t{1};
+    if (((free_[cluster] | bad_[cluster]) & ~existing) != 0) return false;
+    free_slots += static_cast<uint64_t>(std::popcount(free_[cluster]));
+    bad_slots += static_cast<uint64_t>(std::popcount(bad_[cluster]));
+  }
+  const uint64_t existing_slots = end_.value() - uint64_t{1};
+  return bad().value() == bad_slots && usable().value() == existing_slots - bad_slots &&
+         used().value() + free_slots == usable().value();
+}
+
+}  // namespace userpager

@@ -1,0 +1,81 @@
+// SlotMap: which slots of the page file are free, used or bad. A bitmap with 64-slot clusters: runs
+// are handed out so that neighbours in memory become neighbours in the file.
+//
+// Search:  next fit. A request goes on where the last one ended; where there is no room for it, it
+//          begins a cluster that is free as a whole; where there is none either, it takes the best
+//          run of the next clusters that have anything free. Each step is bounded, also in a map
+//          that is all but full (BitTree).
+#ifndef USERPAGER_PAGE_FILE_SLOT_MAP_H_
+#define USERPAGER_PAGE_FILE_SLOT_MAP_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/lock.h"
+#include "runtime/base/types.h"
+#include "runtime/page_file/bit_tree.h"
+
+namespace userpager {
+
+struct SlotRun {
+  SlotIndex first;
+  PageCount count;
+};
+
+// Thread-safe: one lock of rank kPageFile.
+class SlotMap {
+ public:
+  // The most that Init takes: slot numbers are 32 bits.
+  static constexpr PageCount kMostSlots{UINT32_MAX - 1};
+
+  // Room for slots [1, max_slots]; none is usable before Extend. ENOMEM where there is no memory.
+  Errno Init(PageCount max_slots);
+
+  // Slots up to `end` (exclusive) exist from now on. Never shrinks.
+  void Extend(SlotIndex end);
+  // One past the last slot that exists.
+  SlotIndex end() const;
+
+  // Up to `most` free slots that are neighbours. Empty only where no slot is free. Where a cluster
+  // is free as a whole, at least min(most, 64) slots.
+  SlotRun AllocateRun(PageCount most);
+  // All of the run are used.
+  void Free(SlotIndex first, PageCount count);
+  // `slot` is used.
+  void Retire(SlotIndex slot);
+
+  PageCount usable() const { return PageCount(usable_.load(std::memory_order_relaxed)); }
+  PageCount used() const { return PageCount(used_.load(std::memory_order_relaxed)); }
+  PageCount bad() const { return PageCount(bad_count_.load(std::memory_order_relaxed)); }
+
+  // Whether the counts agree with the bitmaps. For tests and debug checks.
+  bool CheckConsistency() const;
+
+ private:
+  void SetFree(uint64_t cluster, uint64_t mask) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void ClearFree(uint64_t cluster, uint64_t mask) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  PageCount RunLength(SlotIndex first, PageCount most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  SlotRun FindRun(PageCount most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  SlotRun FindAmongPieces(PageCount most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void ImproveRun(uint64_t cluster, PageCount most, SlotRun* best) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  mutable Lock lock_{LockRank::kPageFile};
+  // One bit a slot: free bits are set only for slots that exist, are not used and not bad.
+  ArenaArray<uint64_t> free_ ABSL_GUARDED_BY(lock_);
+  ArenaArray<uint64_t> bad_ ABSL_GUARDED_BY(lock_);
+  // Clusters (words of free_) with any slot free, and those with all.
+  BitTree with_free_ ABSL_GUARDED_BY(lock_);
+  BitTree all_free_ ABSL_GUARDED_BY(lock_);
+  SlotIndex end_ ABSL_GUARDED_BY(lock_){1};
+  SlotIndex next_ ABSL_GUARDED_BY(lock_){1};  // where the search for the next run begins
+  // Changed under the lock only, read by anyone.
+  std::atomic<uint64_t> usable_{0};           // existing slots less bad ones
+  std::atomic<uint64_t> used_{0};
+  std::atomic<uint64_t> bad_count_{0};
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_PAGE_FILE_SLOT_MAP_H_

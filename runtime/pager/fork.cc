@@ -1,0 +1,158 @@
+// Pager and Shard: the fork of a process whose children inherit its reservations. The kernel gives
+// the child copies of all pages that are in memory, those of the parking area included; while the
+// shards are held still, the child brings the others into their places itself: from its copy of the
+// parking area, and from the page file. Then it has plain memory, and no pager.
+//
+// What happens to the parent's pages: the kernel refuses to move a page that it shares with a child
+// (EBUSY), also after the child has gone, until it is written. Clean pages are dropped instead;
+// others get a copy of their own first.
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/check.h"
+#include "runtime/base/log_line.h"
+#include "runtime/page_file/checksum.h"
+#include "runtime/pager/for_each_stripe.h"
+#include "runtime/pager/pager.h"
+#include "runtime/pager/shard.h"
+#include "runtime/platform/address_map.h"
+
+namespace userpager {
+namespace {
+
+constexpr PageCount kReadAtOnce{256};
+
+}  // namespace
+
+void Pager::Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->shard().Freeze();
+}
+
+void Pager::Thaw() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (unsigned i = options_.shards; i > 0; --i) shards_[i - 1]->shard().Thaw();
+}
+
+bool Pager::FillChild(Vad& vad) {
+  return ForEachStripe(vad, vad.range, [](Shard& shard, Stripe& stripe, PageRange) {
+           return shard.FillChild(stripe) ? 0 : EIO;
+         }) == 0;
+}
+
+void Pager::EndInChild() {
+  for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->shard().EndInChild();
+}
+
+// The child has one thread, and the mutex is held by what was this thread in the parent.
+bool Shard::FillChild(Stripe& stripe) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (PageIndex page = stripe.NextTouched(stripe.range.begin, stripe.range.end);
+       page < stripe.range.end;
+       page = stripe.NextTouched(page + PageCount(1), stripe.range.end)) {
+    if (!FillPages(stripe, &page)) return false;
+  }
+  return true;
+}
+
+// The pages from `page` on that have neighbouring slots are read together. `page` is then the last.
+bool Shard::FillPages(Stripe& stripe, PageIndex* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const PageIndex first = *page;
+  const SlotIndex slot = FillPage(stripe, first);
+  if (slot == kNoSlot) return true;
+  PageCount count(1);
+  while (count < kReadAtOnce && first + count < stripe.range.end) {
+    const Pte pte = stripe.Load(first + count);
+    const bool fits = pte.state() == PageState::kPagedOut && !pte.trapped();
+    if (!fits || pte.slot() != slot + count) break;
+    ++count;
+  }
+  *page = first + (count - PageCount(1));
+  return FillFromSlots(first, slot, count);
+}
+
+void Shard::EndInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (const ParkingArea& area : parking_) {
+    if (area.ready()) (void)Unmap(area.range());
+  }
+}
+
+// Returns the slot that the page must be read from, if it must.
+SlotIndex Shard::FillPage(Stripe& stripe, PageIndex page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Pte pte = stripe.Load(page);
+  // The kernel copies guards; what is not there must be open to be filled.
+  if (pte.trapped() && !pte.mapped()) Untrap(stripe, page);
+  switch (pte.state()) {
+    case PageState::kModified:
+    case PageState::kWriting:
+    case PageState::kStandby:
+    case PageState::kOffered:
+      memcpy(PointerTo(page), platform_.Peek(ParkedAt(frames_[pte.frame()])), kPageBytes);
+      break;
+    case PageState::kPagedOut:
+      return pte.slot();
+    case PageState::kReading: {
+      Transfer& transfer = transfers_[pte.io()];
+      unsigned i = 0;
+      while (i < transfer.count && transfer.pages[i] != page) ++i;
+      USERPAGER_CHECK(i < transfer.count, "a page is being read by nobody", AddressOf(page));
+      return transfer.slot(i);
+    }
+    case PageState::kReserved:
+    case PageState::kDemandZero:
+    case PageState::kActiveClean:
+    case PageState::kActiveDirty:
+    case PageState::kWritingInPlace:
+    case PageState::kLost:
+      break;
+  }
+  return kNoSlot;
+}
+
+bool Shard::FillFromSlots(PageIndex first, SlotIndex slot, PageCount count) {
+  const auto offset = static_cast<off_t>(PageFile::OffsetOf(slot));
+  const ssize_t got = pread(page_file_.descriptor(), PointerTo(first), BytesOf(count), offset);
+  bool right = got == static_cast<ssize_t>(BytesOf(count));
+  for (PageCount i; right && i < count; ++i) {
+    right = Crc32c(PointerTo(first + i), kPageBytes) == page_file_.checksum(slot + i);
+  }
+  if (right) return true;
+  LogLine line;
+  line << "a forked child cannot have its parent's memory: the page file at offset "
+       << PageFile::OffsetOf(slot)
+       << (got < 0 ? " cannot be read" : " does not hold what was written");
+  line.Write();
+  return false;
+}
+
+// After EBUSY: a page that the process shares with a child gets a copy of its own. The page is in
+// memory and open for writing, so the kernel answers the touch alone.
+bool Shard::MakeExclusive(Stripe& stripe, PageIndex page) {
+  const PageRange one(page, PageCount(1));
+  if (!stripe.Load(page).protection().AllowsWrite()) return false;
+  LiftProtection(one);
+  return TouchForWriting(one) == 0;
+}
+
+// Takes a page out of memory that the kernel refused to move, if a fork may be why. Returns how
+// many have gone.
+PageCount Shard::ParkShared(Stripe& stripe, PageIndex page) {
+  const PageRange one(page, PageCount(1));
+  if (stripe.Load(page).state() == PageState::kActiveClean) {
+    DropClean(stripe, one);
+    return PageCount(1);
+  }
+  if (!stripe.Load(page).protection().AllowsWrite()) return ParkByCopy(stripe, one);
+  if (!MakeExclusive(stripe, page)) return PageCount(0);
+  const bool executable = stripe.Load(page).protection().AllowsExecute();
+  ParkingArea* area = Parking(executable);
+  const PlaceRun place = area->Allocate(PageCount(1));
+  const RunResult moved =
+      platform_.Move(area->PageAt(place.first), page, PageCount(1), WakeMode::kNoWake);
+  if (moved.done.value() == 0) {
+    area->Free(place.first, PageCount(1));
+    return PageCount(0);
+  }
+  ParkedPage(stripe, page, place.first, executable);
+  return PageCount(1);
+}
+
+}  // namespace userpager

@@ -1,0 +1,435 @@
+// Shard: freeing memory ahead of demand. Cold pages are moved out of the working set into the
+// parking area, the dirty ones among them are written (write_out.cc), and clean parked ones are
+// dropped.
+#include <errno.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/base/check.h"
+#include "runtime/base/sync_point.h"
+#include "runtime/pager/shard.h"
+#include "runtime/platform/address_map.h"
+
+namespace userpager {
+namespace {
+
+constexpr PageCount kLongestTrimRun{64};
+// Runs that one call of Balance takes out of the working set before faults get their turn again.
+constexpr unsigned kTrimRunsEachStep = 4;
+// Victims that are looked at in one go where most cannot leave.
+constexpr unsigned kVictimsEachStep = 512;
+// The youngest pages stay, however short memory is: a thread must get to use what it has just been
+// given, or it asks for it for ever.
+constexpr PageCount kLeastWorkingSet{8};
+constexpr PageCount kDropsEachStep{256};
+// While the program waits for the disk, no longer than it does.
+constexpr PageCount kDropsEachWait{32};
+// Pages that may be parked to see whether they are used, for each page that is dropped: where the
+// program goes on touching what is parked, that must not cost it more than memory is worth.
+constexpr uint64_t kParkedForEachDropped = 16;
+
+// Free memory is kept between these: page-out begins below the low one and goes on to the high one.
+PageCount LowWatermark(PageCount limit) {
+  return PageCount(std::clamp<uint64_t>(limit.value() / 128, 4, 1024));
+}
+PageCount HighWatermark(PageCount limit) {
+  return PageCount(2 * LowWatermark(limit).value());
+}
+// Without MOVE a page leaves when it is written: more are on their way than memory is wanted for.
+PageCount WrittenAhead(PageCount limit) {
+  return PageCount(std::max<uint64_t>(limit.value() / 16, 4));
+}
+
+}  // namespace
+
+// How many pages should become free now.
+PageCount Shard::MemoryWanted() const {
+  const PageCount limit = ledger_.limit();
+  const PageCount free = ledger_.free();
+  const PageCount charged = ledger_.charged();
+  const PageCount high =
+      HighWatermark(limit) + PageCount(2 * options_.shard_count + queue_.count());
+  PageCount wanted = free < high ? high - free : PageCount(0);
+  if (charged > limit) wanted += charged - limit;
+  return wanted;
+}
+
+// Below which page-out begins.
+PageCount Shard::LowMark() const {
+  return LowWatermark(ledger_.limit()) + PageCount(2 * options_.shard_count);
+}
+
+// Page-out is done while the program waits for the disk anyway, in turns in which nothing else came
+// (what was begun for faults has been sent to the disk then). Only where memory is about to run out
+// is it done at once, at the cost of whoever runs on this CPU. Returns whether there is more to do.
+bool Shard::KeepBalance(bool has_faults) {
+  const PageCount low = LowMark();
+  const PageCount free = ledger_.free();
+  if (free.value() < low.value() / 2 || !queue_.empty() || requests_ != nullptr) balancing_ = true;
+  if (balancing_) return Balance(kDropsEachStep);
+  if (reading_pages_.value() == 0 || (free >= low && ToBeParked().value() == 0)) return false;
+  if (has_faults) return true;
+  (void)Balance(free < low ? kDropsEachWait : PageCount(0));
+  return false;
+}
+
+// Returns whether more can be done at once.
+bool Shard::Balance(PageCount most_drops) {
+  const PageCount wanted = MemoryWanted();
+  if (wanted.value() == 0 && ToBeParked().value() == 0) {
+    balancing_ = false;
+    return false;
+  }
+  bool progress = DropDiscarded();
+  // What the program has offered goes before anything is paged out.
+  if (GiveUpOffered(std::min(wanted, most_drops))) return MemoryWanted().value() > 0;
+  if (!standby_.empty()) progress |= DropOldest(nullptr, std::min(wanted, most_drops));
+  if (const PageCount more = ToBeParked(); more.value() > 0) progress |= TrimWorkingSet(more);
+  // A cluster is worth writing; less than one only where memory is short.
+  const bool short_of_memory = ledger_.free() + standby_.count() < wanted;
+  while (writes_ < kMostWrites && !modified_.empty() &&
+         (modified_.count().value() >= kTransferPages || short_of_memory)) {
+    if (!StartWrite()) break;
+    progress = true;
+  }
+  // Where a shard has nothing left to give, others may have.
+  if (!progress && wanted.value() > 0 && options_.shard_count > 1) {
+    needs_peers_.store(true, std::memory_order_relaxed);
+  }
+  // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
+  if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
+    balancing_ = false;
+  }
+  return progress && (MemoryWanted().value() > 0 || ToBeParked().value() > 0);
+}
+
+// How many pages should leave the working set: what memory is wanted for, and what the policy wants
+// to see parked, as far as pages that were dropped have earned it.
+PageCount Shard::ToBeParked() {
+  // Modified pages without a slot to go to are no step towards free memory.
+  const PageCount on_their_way = HasFreeSlots() ? modified_.count() : PageCount(0);
+  const PageCount parked = on_their_way + standby_.count() + writing_pages_;
+  PageCount target = MemoryWanted();
+  if (options_.use_move) {
+    target += std::min(policy_->ParkTarget(parked_), parked + park_credit_);
+  } else if (target.value() > 0) {
+    target += WrittenAhead(ledger_.limit());
+  }
+  return target > parked ? target - parked : PageCount(0);
+}
+
+bool Shard::IsOverLimit() const { return ledger_.charged() > ledger_.limit(); }
+
+bool Shard::HasFreeSlots() const { return page_file_.used() < page_file_.usable(); }
+
+// Takes about `goal` pages out of the working set. Returns whether any left.
+bool Shard::TrimWorkingSet(PageCount goal) {
+  PageCount gone;
+  unsigned looked_at = 0;
+  unsigned runs = 0;
+  // Without a free slot a dirty page has nowhere to go: only clean ones are of use. The commit
+  // limit sees to it that there are some then.
+  const bool clean_only = !HasFreeSlots();
+  if (clean_only && page_file_.usable() < page_file_.max_usable()) {
+    wants_slots_.store(true, std::memory_order_relaxed);
+  }
+  while (gone < goal && runs < kTrimRunsEachStep && looked_at < kVictimsEachStep) {
+    const FrameIndex victim = policy_->Victim(parked_);
+    if (victim == kNoFrame || (!clean_only && policy_->count() <= kLeastWorkingSet)) break;
+    ++looked_at;
+    const PageIndex page = frames_[victim].page();
+    Stripe* stripe = stripes_.Find(page);
+    USERPAGER_CHECK(stripe != nullptr, "the working set has a page of no stripe", AddressOf(page));
+    const Pte pte = stripe->Load(page);
+    const bool hidden = pte.trapped() && !pte.protection().AllowsAccess();
+    if (hidden || (clean_only && pte.state() == PageState::kActiveDirty)) {
+      policy_->Spare(victim);
+      continue;
+    }
+    const bool by_parking = options_.use_move && !LeavesAtOnce(pte);
+    if (!by_parking && MemoryWanted().value() == 0) break;
+    ++runs;
+    const PageRange run = clean_only ? PageRange(page, PageCount(1)) : ColdRun(*stripe, page);
+    gone += by_parking ? Park(*stripe, run) : EvictInPlace(*stripe, run);
+    // What could not leave was spared and is not the next victim.
+    if (policy_->Victim(parked_) == victim) policy_->Spare(victim);
+  }
+  park_credit_ -= std::min(park_credit_, gone);
+  return gone.value() > 0;
+}
+
+// A page that came by readahead and was not written to: its stream is past it and does not come
+// back, so it gets no second chance on the standby list.
+bool Shard::LeavesAtOnce(Pte pte) const {
+  return pte.state() == PageState::kActiveClean && frames_[pte.frame()].streamed();
+}
+
+// The victim and its neighbours that are cold as well and can leave by the same call.
+PageRange Shard::ColdRun(Stripe& stripe, PageIndex page) {
+  const Pte first = stripe.Load(page);
+  const bool at_once = LeavesAtOnce(first);
+  const auto fits = [&](PageIndex neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const Pte pte = stripe.Load(neighbour);
+    return (pte.state() == PageState::kActiveClean || pte.state() == PageState::kActiveDirty) &&
+           !pte.stays() && !pte.trapped() && policy_->LeavesWith(pte.frame(), first.frame()) &&
+           LeavesAtOnce(pte) == at_once &&
+           pte.protection().AllowsExecute() == first.protection().AllowsExecute();
+  };
+  PageRange run(page, PageCount(1));
+  while (run.end < stripe.range.end && run.count() < kLongestTrimRun && fits(run.end)) ++run.end;
+  while (run.begin > stripe.range.begin && run.count() < kLongestTrimRun &&
+         fits(run.begin - PageCount(1))) {
+    --run.begin;
+  }
+  return run;
+}
+
+// Moves pages that are mapped into the parking area. Returns how many are there now.
+PageCount Shard::Park(Stripe& stripe, PageRange run) {
+  for (PageIndex page = run.begin; page < run.end; ++page) {
+    if (stripe.Load(page).trapped()) Untrap(stripe, page);
+  }
+  return options_.use_move ? ParkByMove(stripe, run) : ParkByCopy(stripe, run);
+}
+
+PageCount Shard::ParkByMove(Stripe& stripe, PageRange run) {
+  const bool executable = stripe.Load(run.begin).protection().AllowsExecute();
+  ParkingArea* area = Parking(executable);
+  if (area == nullptr) return PageCount(0);
+  PageCount gone;
+  PageIndex page = run.begin;
+  PageCount step = run.count();
+  while (page < run.end) {
+    const PlaceRun places = area->Allocate(std::min(step, run.end - page));
+    USERPAGER_SYNC_POINT("page_out:before_move", AddressOf(page));
+    const RunResult moved =
+        platform_.Move(area->PageAt(places.first), page, places.count, WakeMode::kNoWake);
+    USERPAGER_SYNC_POINT("page_out:moved", AddressOf(page));
+    if (moved.done < places.count) {
+      area->Free(places.first + static_cast<uint32_t>(moved.done.value()),
+                 places.count - moved.done);
+    }
+    for (uint64_t i = 0; i < moved.done.value(); ++i) {
+      ParkedPage(stripe, page, places.first + static_cast<uint32_t>(i), executable);
+      ++page;
+    }
+    gone += moved.done;
+    if (moved.done.value() > 0) continue;
+    if (places.count.value() > 1) {
+      // Which page refuses, and why, shows when each goes alone.
+      step = PageCount(1);
+      continue;
+    }
+    USERPAGER_CHECK(moved.error != ENOENT || platform_.IsPresent(page),
+                    "a page vanished without the runtime: managed memory was unmapped, discarded or"
+                    " moved by a system call that the runtime does not see",
+                    AddressOf(page));
+    if (forks_ > 0 && moved.error == EBUSY && ParkShared(stripe, page).value() == 1) {
+      ++gone;
+      ++page;
+      continue;
+    }
+    // Pinned by a device or another process (EBUSY), or locked by mlock (EINVAL): it stays.
+    ++counters_.pinned_pages;
+    const FrameIndex frame = stripe.Load(page).frame();
+    if (frames_[frame].list() == FrameListId::kWorkingSet) policy_->Spare(frame);
+    ++page;
+  }
+  return gone;
+}
+
+// Without MOVE: stores are held off, the page is copied, its memory given back. One more page is
+// charged while both exist.
+PageCount Shard::ParkByCopy(Stripe& stripe, PageRange run) {
+  PageCount gone;
+  ParkingArea* area = Parking(false);
+  for (PageIndex page = run.begin; page < run.end; ++page) {
+    if (Charge(PageCount(1), true).value() == 0) break;
+    const PageRange one(page, PageCount(1));
+    const PlaceRun place = area->Allocate(PageCount(1));
+    USERPAGER_SYNC_POINT("page_out:before_move", AddressOf(page));
+    Errno error = platform_.WriteProtect(one);
+    USERPAGER_SYNC_POINT("page_out:protected", AddressOf(page));
+    if (error == 0) {
+      error = platform_.Copy(area->PageAt(place.first), platform_.Peek(page), PageCount(1),
+                             InstallMode::kWritable, WakeMode::kNoWake)
+                  .error;
+    }
+    if (error != 0) {
+      ledger_.Return(PageCount(1));
+      area->Free(place.first, PageCount(1));
+      const Pte pte = stripe.Load(page);
+      if (pte.state() == PageState::kActiveDirty && stripe.OpensToStores(pte)) {
+        LiftProtection(one);
+      }
+      break;
+    }
+    error = platform_.Discard(one);
+    USERPAGER_CHECK(error == 0, "a page that was copied could not be discarded", error);
+    const Pte pte = stripe.Load(page);
+    const FrameIndex old = pte.frame();
+    if (LeaveToWrite(page, old)) {
+      const FrameIndex fresh = frames_.Allocate(page);
+      frames_[fresh].slot = std::exchange(frames_[old].slot, kNoSlot);
+      const PageState state = pte.state() == PageState::kActiveClean ? PageState::kActiveClean
+                                                                     : PageState::kActiveDirty;
+      SetPte(stripe, page, LeaveWorkingSet(old, pte).With(state, fresh.value()));
+    } else {
+      ledger_.Return(PageCount(1));
+    }
+    USERPAGER_SYNC_POINT("page_out:moved", AddressOf(page));
+    ParkedPage(stripe, page, place.first, false);
+    ++gone;
+  }
+  return gone;
+}
+
+// The page's content is at the place and nowhere else in memory.
+void Shard::ParkedPage(Stripe& stripe, PageIndex page, uint32_t place, bool executable) {
+  const FrameIndex index = stripe.Load(page).frame();
+  const Pte pte = LeaveWorkingSet(index, stripe.Load(page));
+  Frame& frame = frames_[index];
+  frame.place = place;
+  frame.set_executable(executable);
+  LeftUnused(pte);
+  const Pte parked = pte.WithAhead(false);
+  if (pte.state() == PageState::kActiveClean) {
+    SetPte(stripe, page, parked.With(PageState::kStandby, index.value()));
+    standby_.PushYoungest(frames_, index, PageHistory(pte.history()).on_trial());
+  } else if (IsZero(platform_.Peek(ParkedAt(frame)))) {
+    SetPte(stripe, page, parked.With(PageState::kDemandZero));
+    discard_.PushYoungest(frames_, index);
+    ++counters_.zero_pages_dropped;
+  } else {
+    SetPte(stripe, page, parked.With(PageState::kModified, index.value()));
+    modified_.PushYoungest(frames_, index);
+  }
+}
+
+// From the list that it is on: nothing is written from it now.
+void Shard::RemoveParked(FrameIndex frame) {
+  const FrameListId id = frames_[frame].list();
+  switch (id) {
+    case FrameListId::kModified: modified_.Remove(frames_, frame); return;
+    case FrameListId::kStandby:
+    case FrameListId::kTrial: standby_.Remove(frames_, frame); return;
+    default: break;
+  }
+  const unsigned priority =
+      static_cast<unsigned>(id) - static_cast<unsigned>(FrameListId::kOffered);
+  USERPAGER_CHECK(priority < kOfferPriorities, "a page is not on a list of parked pages",
+                  static_cast<unsigned>(id));
+  offered_[priority].Remove(frames_, frame);
+}
+
+PageIndex Shard::ParkedAt(const Frame& frame) const {
+  return parking_[frame.executable()].PageAt(frame.place);
+}
+
+// The parking area for pages of the kind, or nullptr where there is no address space for it.
+ParkingArea* Shard::Parking(bool executable) {
+  if (!parking_[executable].ready() && OpenParking(executable) != 0) return nullptr;
+  return &parking_[executable];
+}
+
+// Registered for missing pages: a fault inside would mean that a parked page is gone, and OnFault
+// stops the program then, where an unregistered area would silently give zeros.
+Errno Shard::OpenParking(bool executable) {
+  const PageCount space = ParkingArea::SpaceFor(options_.most_frames);
+  PageIndex base;
+  if (const Errno error = MapOwn(space, executable, &base); error != 0) return error;
+  Errno error = platform_.Register(PageRange(base, space));
+  if (error == 0) error = parking_[executable].Init(base, options_.most_frames);
+  if (error == 0) parking_begin_[executable].store(base.value(), std::memory_order_relaxed);
+  if (error != 0) (void)Unmap(PageRange(base, space));
+  return error;
+}
+
+// Of the kind that the policy names, where there is one of it.
+FrameIndex Shard::NextToDrop() {
+  const bool on_trial = policy_->DropsTrial(parked_);
+  const FrameIndex frame = standby_.oldest(on_trial);
+  return frame != kNoFrame ? frame : standby_.oldest(!on_trial);
+}
+
+// Forgets the oldest pages of a list of offered ones; without one, standby pages, which the page
+// file has, as the policy says. Whether there were any.
+bool Shard::DropOldest(FrameList* offered, PageCount most) {
+  FrameIndex dropped[kTransferPages];
+  PageCount total;
+  unsigned count = 0;
+  do {
+    count = 0;
+    while (count < kTransferPages && total < most) {
+      const FrameIndex index = offered != nullptr ? offered->oldest() : NextToDrop();
+      if (index == kNoFrame) break;
+      DropParked(index);
+      dropped[count++] = index;
+      ++total;
+    }
+    FreeParked({dropped, count});
+  } while (count == kTransferPages && total < most);
+  return total.value() > 0;
+}
+
+// The page of a frame whose content is not needed in memory, or not at all, has none from now on.
+void Shard::DropParked(FrameIndex index) {
+  const PageIndex page = frames_[index].page();
+  Stripe* stripe = stripes_.Find(page);
+  USERPAGER_CHECK(stripe != nullptr, "a list of parked pages has a page of no stripe",
+                  AddressOf(page));
+  RemoveParked(index);
+  const Pte pte = stripe->Load(page);
+  LeftUnused(pte);
+  if (pte.state() == PageState::kOffered) {
+    SetPte(*stripe, page, pte.With(PageState::kDemandZero).WithGivenUp(true).WithAhead(false));
+    return;
+  }
+  policy_->Dropped(PageHistory(pte.history()));
+  SetPte(*stripe, page,
+         pte.With(PageState::kPagedOut, frames_[index].slot.value()).WithAhead(false));
+  ++counters_.clean_pages_dropped;
+  park_credit_ =
+      std::min(park_credit_ + PageCount(kParkedForEachDropped),
+               PageCount(kParkedForEachDropped * HighWatermark(ledger_.limit()).value()));
+}
+
+bool Shard::DropDiscarded() {
+  FrameIndex dropped[kTransferPages];
+  bool any = false;
+  while (!discard_.empty()) {
+    unsigned count = 0;
+    while (count < kTransferPages && !discard_.empty()) {
+      dropped[count] = discard_.oldest();
+      discard_.Remove(frames_, dropped[count++]);
+    }
+    FreeParked({dropped, count});
+    any = true;
+  }
+  return any;
+}
+
+// Gives the memory of parked frames that are on no list back to the kernel, neighbours by one call,
+// then their charges.
+void Shard::FreeParked(std::span<const FrameIndex> dropped) {
+  PageRange ranges[kTransferPages];
+  size_t count = 0;
+  for (const FrameIndex index : dropped) {
+    const PageIndex at = ParkedAt(frames_[index]);
+    if (count > 0 && ranges[count - 1].end == at) {
+      ++ranges[count - 1].end;
+    } else {
+      ranges[count++] = PageRange(at, PageCount(1));
+    }
+  }
+  const Errno error = platform_.DiscardAll({ranges, count});
+  USERPAGER_CHECK(error == 0, "parked pages could not be discarded", error);
+  for (const FrameIndex index : dropped) {
+    const Frame& frame = frames_[index];
+    parking_[frame.executable()].Free(frame.place, PageCount(1));
+    ReleaseFrame(index);
+  }
+}
+
+}  // namespace userpager

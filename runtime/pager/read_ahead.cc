@@ -1,0 +1,246 @@
+// Shard: starting reads: of the page that a thread waits for, and of those that it will want next
+// (policy/read_streams.h). Pages whose slots are neighbours in the file are read by one request,
+// in whatever order the pages themselves are.
+#include <algorithm>
+
+#include "runtime/base/check.h"
+#include "runtime/pager/shard.h"
+
+namespace userpager {
+namespace {
+
+// What readahead leaves to pages that somebody waits for, and to page-out.
+constexpr unsigned kTransfersKept = 32;
+constexpr uint64_t kBufferShareKept = 8;  // one in so many
+
+}  // namespace
+
+// A touch that readahead should know of.
+ReadStreams::Plan Shard::NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page) {
+  const ReadStreams::Plan plan = read_streams_.OnTouch(thread_id, page, stripe.range);
+  uint64_t used = 0;
+  if (const Pte pte = stripe.Load(page); pte.ahead()) {
+    ++used;
+    SetPte(stripe, page, pte.WithAhead(false));
+  }
+  for (uint64_t i = 0; i < plan.passed.count; ++i) {
+    const PageIndex passed = plan.passed.At(i);
+    if (!stripe.range.Contains(passed)) continue;
+    const Pte pte = stripe.Load(passed);
+    if (!pte.ahead()) continue;
+    ++used;
+    SetPte(stripe, passed, pte.WithAhead(false));
+  }
+  counters_.ahead_pages_used.Add(used);
+  read_streams_.OnUsed(used);
+  return plan;
+}
+
+// Adds the pages of the series that are in the page file alone to `found`. Returns their number.
+size_t Shard::FindPagedOut(const Stripe& stripe, const PageSeries& series,
+                           std::span<PageInSlot> found) {
+  size_t count = 0;
+  for (uint64_t i = 0; i < series.count && count < found.size(); ++i) {
+    const PageIndex page = series.At(i);
+    const Pte pte = stripe.Load(page);
+    if (pte.state() != PageState::kPagedOut || !pte.protection().AllowsAccess()) continue;
+    found[count++] = {pte.slot(), page};
+  }
+  return count;
+}
+
+// Reads the pages, each run of neighbouring slots by one request; first the run of the page that
+// somebody waits for, if there is one. False where memory, buffers or transfers did not suffice for
+// all of it, or, with `demand`, for that page.
+bool Shard::ReadPages(Stripe& stripe, std::span<PageInSlot> pages, const ReadReason& reason) {
+  const auto by_slot = [](const PageInSlot& a, const PageInSlot& b) { return a.slot < b.slot; };
+  if (!std::is_sorted(pages.begin(), pages.end(), by_slot)) {
+    std::sort(pages.begin(), pages.end(), by_slot);
+  }
+  const auto run_end = [&](size_t begin) {
+    size_t end = begin + 1;
+    while (end < pages.size() && pages[end].slot == pages[end - 1].slot + PageCount(1)) ++end;
+    return end;
+  };
+  const auto has_demand = [&](size_t begin, size_t end) {
+    return reason.demand != nullptr &&
+           std::any_of(pages.begin() + static_cast<std::ptrdiff_t>(begin),
+                       pages.begin() + static_cast<std::ptrdiff_t>(end),
+                       [&](const PageInSlot& p) { return p.page == reason.demand->page; });
+  };
+  if (reason.demand != nullptr) {
+    size_t begin = 0;
+    while (!has_demand(begin, run_end(begin))) begin = run_end(begin);
+    if (!StartTransfer(stripe, pages.subspan(begin, run_end(begin) - begin), reason)) return false;
+  }
+  bool all = true;
+  ReadReason ahead = reason;
+  ahead.demand = nullptr;
+  for (size_t begin = 0; begin < pages.size() && all; begin = run_end(begin)) {
+    if (has_demand(begin, run_end(begin))) continue;
+    all = StartTransfer(stripe, pages.subspan(begin, run_end(begin) - begin), ahead);
+  }
+  return all || reason.demand != nullptr;
+}
+
+// Charges a read of `most` pages and finds buffers for it. Where there is not enough for all of
+// them, for one page that somebody waits for; nothing where nobody does.
+BufferPool::Run Shard::PrepareRead(PageCount most, const Fault* demand) {
+  const unsigned transfers = transfers_.most() - transfers_.under_way();
+  const PageCount kept(buffers_.pages().value() / kBufferShareKept);
+  if (demand == nullptr && (transfers < kTransfersKept || buffers_.free() < most + kept)) return {};
+  if (transfers == 0 || buffers_.free().value() == 0) return {};
+  PageCount charged;
+  if (demand != nullptr) {
+    charged = Charge(PageCount(1), demand->urgent);
+    if (charged.value() == 0) return {};
+  }
+  // What nobody waits for comes along as long as memory is left for faults.
+  const PageCount granted =
+      charged + ledger_.ChargeUpTo(most - charged, PageCount(4 * options_.shard_count));
+  BufferPool::Run run;
+  if (granted == most) run = buffers_.Take(most);
+  if (run.count == most) return run;
+  buffers_.Give(run);
+  ledger_.Return(granted - charged);
+  return demand != nullptr ? buffers_.Take(PageCount(1)) : BufferPool::Run{};
+}
+
+// Reads pages whose slots follow one another. Where memory is short, only the page that somebody
+// waits for.
+bool Shard::StartTransfer(Stripe& stripe, std::span<const PageInSlot> run,
+                          const ReadReason& reason) {
+  const Fault* demand = reason.demand;
+  const BufferPool::Run buffer = PrepareRead(PageCount(run.size()), demand);
+  if (buffer.count.value() == 0) return false;
+  if (buffer.count.value() < run.size()) {
+    const auto wanted = std::find_if(run.begin(), run.end(), [&](const PageInSlot& page) {
+      return page.page == demand->page;
+    });
+    run = run.subspan(static_cast<size_t>(wanted - run.begin()), 1);
+  }
+  const uint32_t index = transfers_.Allocate();
+  Transfer& transfer = transfers_[index];
+  transfer.kind = TransferKind::kRead;
+  transfer.buffer = buffer;
+  transfer.count = static_cast<uint32_t>(run.size());
+  transfer.first_slot = run.front().slot;
+  transfer.is_stream = reason.is_stream;
+  transfer.marker = reason.marker;
+  transfer.parks = reason.parks;
+  transfer.started_ns = now_ns_;
+  if (demand != nullptr) {
+    transfer.demand_page = demand->page;
+    transfer.demand_write = demand->write;
+    transfer.started_ns = demand->seen_ns;
+  }
+  for (unsigned i = 0; i < transfer.count; ++i) {
+    const PageIndex page = run[i].page;
+    const bool ahead = !reason.parks && (demand == nullptr || page != demand->page);
+    transfer.pages[i] = page;
+    SetPte(stripe, page, stripe.Load(page).With(PageState::kReading, index).WithAhead(ahead));
+    if (ahead) ++counters_.ahead_pages;
+  }
+  reading_pages_ += PageCount(transfer.count);
+  SubmitRead(index);
+  return true;
+}
+
+// A hard fault.
+Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
+  ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
+  PageInSlot pages[kTransferPages];
+  pages[0] = {stripe.Load(fault.page).slot(), fault.page};
+  size_t count = 1;
+  uint64_t taken = 0;
+  const bool adjacent = plan.ahead.count > 0 && std::abs(plan.ahead.stride) == 1 &&
+                        (plan.ahead.first == fault.page + PageCount(1) ||
+                         plan.ahead.first + PageCount(1) == fault.page);
+  if (adjacent) {
+    PageSeries first = plan.ahead;
+    first.count = taken = std::min<uint64_t>(first.count, kTransferPages - 1);
+    count += FindPagedOut(stripe, first, std::span(pages).subspan(1));
+  }
+  ReadReason reason;
+  reason.demand = &fault;
+  reason.is_stream = plan.ahead.count > 0 || plan.passed.count > 0;
+  if (plan.ahead.count > 0) reason.marker = plan.ahead.At(plan.marker);
+  if (!ReadPages(stripe, std::span(pages, count), reason)) {
+    read_streams_.OnBegun(0);
+    return Answer::kNoMemory;
+  }
+  if (plan.ahead.count > taken) ReadAhead(stripe, plan, taken);
+  return Answer::kUnderWay;
+}
+
+// Starts to read what is planned, from the `begun`-th page on.
+void Shard::ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t begun) {
+  ReadReason reason;
+  reason.is_stream = true;
+  if (plan.ahead.count > 0) reason.marker = plan.ahead.At(plan.marker);
+  while (begun < plan.ahead.count) {
+    PageInSlot pages[kTransferPages];
+    PageSeries part = plan.ahead;
+    part.first = plan.ahead.At(begun);
+    part.count = std::min<uint64_t>(plan.ahead.count - begun, kTransferPages);
+    const size_t count = FindPagedOut(stripe, part, pages);
+    if (count > 0 && !ReadPages(stripe, std::span(pages, count), reason)) break;
+    begun += part.count;
+  }
+  read_streams_.OnBegun(begun);
+}
+
+// Somebody waits for a page that is on its way: readahead was too late for it, and learns how far
+// the stream has come.
+void Shard::AwaitRead(Stripe& stripe, const Fault& fault) {
+  Transfer& transfer = transfers_[stripe.Load(fault.page).io()];
+  const PageIndex* end = transfer.pages + transfer.count;
+  const PageIndex* found = std::find<const PageIndex*>(transfer.pages, end, fault.page);
+  USERPAGER_CHECK(found != end, "a page is being read by a transfer that does not have it",
+                  AddressOf(fault.page));
+  transfer.awaited |= uint64_t{1} << (found - transfer.pages);
+  const ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
+  if (plan.ahead.count > 0) ReadAhead(stripe, plan, 0);
+}
+
+// A page leaves memory.
+void Shard::LeftUnused(Pte pte) {
+  if (pte.ahead()) read_streams_.OnWasted(1);
+}
+
+bool Shard::IsMarker(const Transfer& transfer, unsigned i) const {
+  return (transfer.parks || transfer.pages[i] == transfer.marker) &&
+         (transfer.awaited >> i & 1) == 0 && transfer.pages[i] != transfer.demand_page;
+}
+
+// The page goes to the standby list rather than to the program, so that its touch is seen. False
+// where that is not possible.
+bool Shard::ParkMarker(Stripe& stripe, const Transfer& transfer, unsigned i) {
+  const PageIndex page = transfer.pages[i];
+  const Pte pte = stripe.Load(page);
+  if (pte.stays() || pte.queued() || pte.protection().AllowsExecute()) return false;
+  ParkingArea* area = Parking(false);
+  if (area == nullptr) return false;
+  const PlaceRun place = area->Allocate(PageCount(1));
+  const void* content =
+      platform_.Peek(buffers_.PageAt(transfer.buffer.first) + PageCount(i));
+  const RunResult copied = platform_.Copy(area->PageAt(place.first), content, PageCount(1),
+                                          InstallMode::kWritable, WakeMode::kNoWake);
+  if (copied.done.value() == 0) {
+    area->Free(place.first, PageCount(1));
+    return false;
+  }
+  const FrameIndex frame = frames_.Allocate(page);
+  --reading_pages_;
+  frames_[frame].slot = transfer.slot(i);
+  frames_[frame].place = place.first;
+  frames_[frame].set_streamed(transfer.is_stream);
+  SetPte(stripe, page, pte.With(PageState::kStandby, frame.value()).WithHistory(0));
+  standby_.PushYoungest(frames_, frame, false);
+  ++counters_.pages_in;
+  // A thread may have come to wait without its message having been read yet.
+  platform_.Wake(PageRange(page, PageCount(1)));
+  return true;
+}
+
+}  // namespace userpager

@@ -1,0 +1,249 @@
+#include "runtime/pager/shard.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/base/attributes.h"
+#include "runtime/base/check.h"
+#include "runtime/base/clock.h"
+#include "runtime/platform/address_map.h"
+
+namespace userpager {
+namespace {
+
+// The longest run that a fault may take along: demand-zero pages are installed by one call (2 MiB
+// at most), reads fit into one buffer, write protection is lifted from as many pages as one read
+// brings.
+constexpr PageCount kLongestZeroRun{512};
+constexpr PageCount kLongestWriteRun{kTransferPages};
+
+// Hints that wait at a time; more are not taken.
+constexpr unsigned kMostPrefetches = 64;
+
+constexpr uint64_t kMillisecond = 1'000'000;
+// After so many turns without any progress, who waits for memory will wait for ever.
+constexpr uint64_t kStuckTurns = 5'000;
+
+}  // namespace
+
+Shard::Shard(const ShardOptions& options, const ShardParts& parts)
+    : options_(options),
+      platform_(parts.platform),
+      engine_(parts.engine),
+      ledger_(parts.frames),
+      page_file_(parts.page_file),
+      policy_(options.replacement, frames_),
+      zero_streams_(kLongestZeroRun),
+      write_streams_(kLongestWriteRun) {}
+
+Shard::~Shard() {
+  LockHolder hold(mutex_);
+  for (ParkingArea& area : parking_) {
+    if (area.ready()) (void)Unmap(area.range());
+  }
+  ledger_.Return(buffer_pages_);
+  while (requests_ != nullptr) FinishRequest(&requests_, ECANCELED);
+}
+
+Errno Shard::Init() {
+  LockHolder hold(mutex_);
+  for (const Errno error :
+       {frames_.Init(options_.most_frames), transfers_.Init(kTransfers), buffers_.Init()}) {
+    if (error != 0) return error;
+  }
+  FitBuffers();
+  return OpenParking(false);
+}
+
+uint64_t Shard::Step(std::span<const FaultMessage> faults,
+                     std::span<const IoCompletion> transfers) {
+  LockHolder hold(mutex_);
+  now_ns_ = NowNanoseconds();
+  turn_asked_ = false;
+  SendUnsent();
+  for (const IoCompletion& done : transfers) {
+    const uint32_t index = static_cast<uint32_t>(done.tag);
+    if (transfers_[index].kind == TransferKind::kRead) {
+      OnReadDone(index, done.result);
+    } else {
+      OnWriteDone(index, done.result);
+    }
+  }
+  // Frames of writes whose pages went another way: no later event need come to free them.
+  if (!transfers.empty()) (void)DropDiscarded();
+  for (size_t i = 0; i < faults.size(); ++i) {
+    // One answer wakes every thread that waits on the page, so a second message about it needs
+    // none.
+    const auto same_page = [&](const FaultMessage& earlier) {
+      return PageOf(earlier.address) == PageOf(faults[i].address) &&
+             earlier.write_protect == faults[i].write_protect && earlier.write == faults[i].write;
+    };
+    if (std::any_of(faults.begin(), faults.begin() + static_cast<std::ptrdiff_t>(i), same_page)) {
+      ++counters_.stale_messages;
+      continue;
+    }
+    OnFault(faults[i]);
+  }
+  const bool requests_left = AdvanceRequests();
+  const bool work_left = KeepBalance(!faults.empty()) || requests_left;
+  RetryQueued();
+  RefuseIfStuck();
+  return Timeout(work_left);
+}
+
+// 0 while there is something to do at once; a short nap while somebody waits for memory that
+// nothing under way will bring, or a write that failed is to be tried again.
+uint64_t Shard::Timeout(bool work_left) {
+  if (work_left) return 0;
+  if (transfers_.under_way() != 0) return IoEngine::kNoTimeout;
+  const bool waits = !queue_.empty() || requests_ != nullptr;
+  const bool paused = now_ns_ < next_write_ns_ && balancing_;
+  return waits || paused || IsOverLimit() ? kMillisecond : IoEngine::kNoTimeout;
+}
+
+// Everything in memory is locked or pinned, nothing is under way, and a thread waits: it would wait
+// for ever. Requests to lock pages are refused; a pager that cannot give a thread its page stops
+// the program loudly. Counted in fruitless turns of a millisecond each, not by the clock: a program
+// that was stopped for a while is not stuck. Above the limit somebody is lowering it, who makes
+// turns come faster, and takes the limit back where it is out of reach.
+void Shard::RefuseIfStuck() {
+  const bool waits = !queue_.empty() || requests_ != nullptr;
+  if (!waits || transfers_.under_way() != 0 || IsOverLimit()) {
+    stuck_turns_ = 0;
+    return;
+  }
+  needs_peers_.store(options_.shard_count > 1, std::memory_order_relaxed);
+  const uint64_t patience = kStuckTurns + policy_->count().value();
+  if (++stuck_turns_ < patience) return;
+  if (requests_ != nullptr) {
+    stuck_turns_ = 0;
+    FinishRequest(&requests_, EAGAIN);
+    return;
+  }
+  LogLine line;
+  line << "stopped: no memory for the page at " << Hex{AddressOf(queue_.front().page)} << ": of "
+       << ledger_.limit().value() << " pages of the memory limit " << ledger_.charged().value()
+       << " are in use, all of them locked, pinned or without a free slot in the page file ("
+       << page_file_.used().value() << " of " << page_file_.usable().value()
+       << " slots used); raise the memory limit or page_file_max";
+  line.Write();
+  USERPAGER_CHECK(false, "a fault cannot be answered for want of memory",
+                  AddressOf(queue_.front().page));
+}
+
+void Shard::SetPte(Stripe& stripe, PageIndex page, Pte pte) {
+  const Pte before = stripe.Load(page);
+  const PageState from = before.state();
+  USERPAGER_CHECK(IsAllowedMove(from, pte.state()),
+                  "a page was to make a move that is not in the table (from state * 16 + to)",
+                  static_cast<unsigned>(from) * 16 + static_cast<unsigned>(pte.state()));
+  stripe.Store(page, pte);
+  if (before.mapped() != pte.mapped()) {
+    pte.mapped() ? ledger_.EnterMapped() : ledger_.LeaveMapped();
+  }
+  if (before.parked() != pte.parked()) {
+    const PageHistory history(pte.parked() ? pte.history() : before.history());
+    PageCount& count = history.on_trial() ? parked_.on_trial : parked_.others;
+    if (pte.parked()) {
+      ++count;
+    } else {
+      --count;
+    }
+  }
+  if (before.locked() != pte.locked()) {
+    locked_.fetch_add(pte.locked() ? uint64_t{1} : ~uint64_t{0}, std::memory_order_relaxed);
+  }
+  if (before.stays() != pte.stays()) {
+    staying_.fetch_add(pte.stays() ? uint64_t{1} : ~uint64_t{0}, std::memory_order_relaxed);
+  }
+}
+
+void Shard::EnterWorkingSet(FrameIndex frame, Pte pte, Arrival arrival) {
+  ++installed_;
+  if (!pte.stays()) policy_->Enter(frame, arrival, PageHistory(pte.history()));
+}
+
+// Returns the page's PTE with what is to be remembered of the page.
+Pte Shard::LeaveWorkingSet(FrameIndex frame, Pte pte) {
+  if (frames_[frame].list() != FrameListId::kWorkingSet) return pte;
+  return pte.WithHistory(policy_->Leave(frame).word());
+}
+
+// The frame's memory is gone already.
+void Shard::ReleaseFrame(FrameIndex frame) {
+  frames_.Free(frame);
+  ledger_.Return(PageCount(1));
+}
+
+// One page for each shard stays out of ordinary faults' reach: with it a fault that nothing else
+// can help is answered by a copy.
+PageCount Shard::Charge(PageCount most, bool urgent) {
+  return ledger_.ChargeUpTo(most, PageCount(urgent ? 0 : 2 * options_.shard_count));
+}
+
+void Shard::OnLimitChanged() {
+  LockHolder hold(mutex_);
+  FitBuffers();
+  balancing_ = true;
+}
+
+void Shard::OnKick() {
+  LockHolder hold(mutex_);
+  balancing_ = true;
+}
+
+// All buffers are charged, as they may be resident. A change waits until none is in use. A window
+// of readahead is a small part of what there is.
+void Shard::FitBuffers() {
+  const PageCount share(ledger_.limit().value() / options_.shard_count);
+  read_streams_.set_most(share.value() / 32);
+  const PageCount pages = BufferPool::PagesFor(share);
+  if (pages == buffers_.pages() || !buffers_.all_free()) return;
+  if (pages > buffer_pages_) {
+    const PageCount more = pages - buffer_pages_;
+    const PageCount granted = ledger_.ChargeUpTo(more, PageCount(0));
+    if (granted < more) {
+      ledger_.Return(granted);
+      return;
+    }
+  } else {
+    const Errno error = platform_.Discard(buffers_.space());
+    USERPAGER_CHECK(error == 0, "read buffers could not be given back", error);
+    ledger_.Return(buffer_pages_ - pages);
+  }
+  buffer_pages_ = pages;
+  buffers_.set_pages(pages);
+}
+
+// A page that is looked at in its own place is write-protected first, which the sanitizer cannot
+// see.
+ABSL_ATTRIBUTE_NO_SANITIZE_THREAD
+bool Shard::IsZero(const void* page) {
+  const uint64_t* words = static_cast<const uint64_t*>(page);
+  for (size_t i = 0; i < kPageBytes / sizeof(uint64_t); i += 8) {
+    uint64_t any = 0;
+    for (size_t j = 0; j < 8; ++j) any |= words[i + j];
+    if (any != 0) return false;
+  }
+  return true;
+}
+
+void Shard::CollectCounters(CounterTotals* totals) {
+  LockHolder hold(mutex_);
+  AddCounters(counters_, totals);
+}
+
+bool Shard::Post(BringInRequest* request) {
+  LockHolder hold(mutex_);
+  if (request->kind == BringInKind::kPrefetch) {
+    if (prefetches_ == kMostPrefetches) return false;
+    ++prefetches_;
+  }
+  request->next = requests_;
+  requests_ = request;
+  return true;
+}
+
+}  // namespace userpager

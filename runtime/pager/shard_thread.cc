@@ -1,0 +1,204 @@
+#include "runtime/pager/shard_thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/base/check.h"
+#include "runtime/page_file/thread_engine.h"
+#include "runtime/page_file/uring_engine.h"
+#include "runtime/platform/descriptors.h"
+
+namespace userpager {
+namespace {
+
+// The thread's frames are small, and nothing on it recurses.
+constexpr size_t kStackBytes = 256 * 1024;
+constexpr uint64_t kMillisecond = 1'000'000;
+
+}  // namespace
+
+ShardThread::ShardThread(const ShardOptions& options, const PagerOptions& pager,
+                         FrameLedger& frames, PageFile& page_file,
+                         std::span<ShardThread* const> peers)
+    : options_(options),
+      io_(pager.io),
+      wrap_engine_(pager.wrap_engine),
+      frames_(frames),
+      page_file_(page_file),
+      delivery_(pager.faults),
+      peers_(peers) {}
+
+ShardThread::~ShardThread() {
+  Stop();
+  ArenaDelete(shard_);
+  if (io_ == IoEngineKind::kUring) {
+    ArenaDelete(static_cast<UringEngine*>(own_engine_));
+  } else {
+    ArenaDelete(static_cast<ThreadEngine*>(own_engine_));
+  }
+  Descriptors::Close(kick_);
+}
+
+Errno ShardThread::MakeEngine(LogLine* error) {
+  own_engine_ = io_ == IoEngineKind::kUring ? static_cast<IoEngine*>(ArenaNew<UringEngine>())
+                                            : static_cast<IoEngine*>(ArenaNew<ThreadEngine>());
+  if (own_engine_ != nullptr) {
+    engine_ = wrap_engine_ == nullptr ? own_engine_ : wrap_engine_(own_engine_);
+    shard_ = ArenaNew<Shard>(options_, ShardParts{platform_, *engine_, frames_, page_file_});
+  }
+  if (shard_ == nullptr) {
+    *error << "cannot start: no memory for the pager's own structures";
+    return ENOMEM;
+  }
+  if (const Errno failed = shard_->Init(); failed != 0) {
+    *error << "cannot start: no address space for the pager's own use (" << ErrnoText{failed}
+           << "); RLIMIT_AS (ulimit -v) or vm.overcommit_memory=2 may forbid it";
+    return failed;
+  }
+  return 0;
+}
+
+Errno ShardThread::Open(LogLine* error) {
+  if (const Errno failed = platform_.Open(options_.features, error, delivery_); failed != 0) {
+    return failed;
+  }
+  if (const Errno failed = MakeEngine(error); failed != 0) return failed;
+  kick_ = Descriptors::Keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (kick_ >= 0) return 0;
+  const Errno failed = errno;
+  *error << "cannot start: the eventfd that wakes the pager's thread could not be made: "
+         << ErrnoText{failed};
+  return failed;
+}
+
+Errno ShardThread::Start(LogLine* error) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  // The thread inherits a mask that blocks everything: the program's signals are not for it.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  Errno failed = pthread_create(&thread_, &attributes, ThreadMain, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (failed != 0) {
+    *error << "cannot start: the pager's thread could not be made: " << ErrnoText{failed};
+    return failed;
+  }
+  started_ = true;
+  open_state_.wait(0);
+  if (open_state_.load() == 1) return 0;
+  failed = static_cast<Errno>(open_state_.load() - 2);
+  pthread_join(thread_, nullptr);
+  started_ = false;
+  if (io_ == IoEngineKind::kUring) {
+    *error << "cannot use io_uring: " << ErrnoText{failed}
+           << "; it may be forbidden by a container's seccomp profile or by the sysctl"
+              " kernel.io_uring_disabled: allow it, or choose io:threads";
+  } else {
+    *error << "cannot start the I/O threads: " << ErrnoText{failed};
+  }
+  return failed;
+}
+
+void ShardThread::Stop() {
+  if (!started_) return;
+  stopping_.store(true);
+  Kick();
+  pthread_join(thread_, nullptr);
+  started_ = false;
+}
+
+void ShardThread::Kick() {
+  const uint64_t one = 1;
+  const ssize_t written = write(kick_, &one, sizeof one);
+  // EAGAIN: the counter is full, so the thread has been kicked already.
+  USERPAGER_CHECK(written == sizeof one || errno == EAGAIN, "a shard could not be woken", errno);
+}
+
+void* ShardThread::ThreadMain(void* self) {
+  static_cast<ShardThread*>(self)->Run();
+  return nullptr;
+}
+
+void ShardThread::ListenForFaults() {
+  engine_->SubmitMessageRead(platform_.descriptor(), messages_, sizeof messages_, kFaultTag);
+}
+
+void ShardThread::ListenForKicks() {
+  engine_->SubmitMessageRead(kick_, &kick_count_, sizeof kick_count_, kKickTag);
+}
+
+void ShardThread::Run() {
+  LogLine name;
+  name << "userpager-" << options_.index;
+  prctl(PR_SET_NAME, name.c_str());
+  follower_.Init();
+  const Errno error = engine_->Open();
+  open_state_.store(error == 0 ? 1 : 2 + static_cast<uint32_t>(error));
+  open_state_.notify_one();
+  if (error != 0) return;
+  ListenForFaults();
+  ListenForKicks();
+  uint64_t timeout_ns = IoEngine::kNoTimeout;
+  while (!stopping_.load(std::memory_order_relaxed)) Turn(&timeout_ns);
+  // Until a transfer has ended, its memory and its slots are the device's.
+  while (shard_->has_transfers()) {
+    // What a faulting thread reads itself does not come through the engine.
+    if (delivery_ == FaultDelivery::kSignals) timeout_ns = std::min(timeout_ns, kMillisecond);
+    Turn(&timeout_ns);
+  }
+}
+
+void ShardThread::Turn(uint64_t* timeout_ns) {
+  IoCompletion completions[kCompletions];
+  const size_t count = engine_->Wait(completions, *timeout_ns);
+  FaultMessage faults[kMessages];
+  size_t fault_count = 0;
+  size_t transfer_count = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const IoCompletion& done = completions[i];
+    if (done.tag == kFaultTag) {
+      fault_count = DecodeMessages(done.result, faults);
+      ListenForFaults();
+    } else if (done.tag == kKickTag) {
+      shard_->OnKick();
+      ListenForKicks();
+    } else {
+      completions[transfer_count++] = done;
+    }
+  }
+  *timeout_ns = shard_->Step({faults, fault_count}, {completions, transfer_count});
+  if (fault_count > 0) follower_.OnFaults(faults[0].thread_id, shard_->installed_pages());
+  if (shard_->TakeWantsSlots()) {
+    // Only memory that was promised without a charge comes here (commit:lazy): all other growth is
+    // done by the calls that promise. Where it fails, the shard goes on with what there is.
+    (void)page_file_.Grow(page_file_.usable() + PageCount(1));
+  }
+  if (shard_->TakeNeedsPeers()) {
+    for (unsigned i = 0; i < options_.shard_count; ++i) {
+      if (peers_[i] != this) peers_[i]->Kick();
+    }
+  }
+}
+
+// A userfaultfd that ends or fails would leave every later fault without an answer.
+size_t ShardThread::DecodeMessages(int64_t bytes, std::span<FaultMessage> faults) {
+  if (bytes == -EAGAIN || bytes == -EINTR) return 0;
+  USERPAGER_CHECK(bytes > 0, "the userfaultfd gives no more messages (negative errno): somebody"
+                  " closed a descriptor of the runtime", bytes);
+  size_t count = 0;
+  for (size_t i = 0; i < static_cast<size_t>(bytes) / sizeof(uffd_msg); ++i) {
+    if (LinuxPagePlatform::Decode(messages_[i], &faults[count])) ++count;
+  }
+  return count;
+}
+
+}  // namespace userpager

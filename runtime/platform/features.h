@@ -1,0 +1,36 @@
+// What this kernel and this process's rights allow, found out at run time on a probe descriptor and
+// never from the version of a header.
+#ifndef USERPAGER_PLATFORM_FEATURES_H_
+#define USERPAGER_PLATFORM_FEATURES_H_
+
+#include <cstdint>
+
+#include "runtime/base/log_line.h"
+#include "runtime/base/types.h"
+
+namespace userpager {
+
+struct PlatformFeatures {
+  bool kernel_faults = false;  // system calls may touch pages that are out (CAP_SYS_PTRACE and kin)
+  bool write_protect = false;   // synchronous write protection of anonymous memory (5.7)
+  bool signal = false;          // faults as SIGBUS instead of messages (4.14)
+  bool thread_id = false;       // the message names the faulting thread (4.14)
+  bool exact_address = false;   // the message has the unmasked address (5.18)
+  bool move = false;            // UFFDIO_MOVE (6.8)
+  bool poison = false;          // UFFDIO_POISON (6.6)
+  bool guard = false;           // MADV_GUARD_INSTALL (6.13)
+  bool discard_vector = false;  // process_madvise(MADV_DONTNEED) on oneself (6.13)
+};
+
+// Opens a userfaultfd with the widest rights that this process can have: the system call, then
+// /dev/userfaultfd, then faults of user mode alone (`*kernel_faults` false). Non-blocking,
+// close-on-exec. Returns the descriptor, or -errno with one clear line in `error`.
+int OpenUserfaultfd(bool* kernel_faults, LogLine* error);
+
+// Fills `features`. Fails with one clear line where something that the pager cannot do without
+// (userfaultfd, synchronous write protection) is missing.
+Errno ProbeFeatures(PlatformFeatures* features, LogLine* error);
+
+}  // namespace userpager
+
+#endif  // USERPAGER_PLATFORM_FEATURES_H_

@@ -1,0 +1,271 @@
+#include "runtime/platform/linux_page_platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/base/check.h"
+#include "runtime/platform/descriptors.h"
+#include "runtime/platform/kernel_abi.h"
+
+namespace userpager {
+namespace {
+
+// The source of CopyZeros: a readable mapping that nobody writes, so that it costs page-table
+// entries alone. CopyZeros of more pages goes in steps.
+constexpr uint64_t kZerosPages = 512;
+
+constexpr uint64_t kWantedFeatures = kernel_abi::kFeatureWriteProtect |
+                                     kernel_abi::kFeatureThreadId |
+                                     kernel_abi::kFeatureExactAddress;
+
+uffdio_range ToKernel(PageRange range) {
+  return uffdio_range{AddressOf(range.begin), BytesOf(range.count())};
+}
+
+// The count that COPY and MOVE report comes first: a positive one is exact whatever the call
+// returned, and the errno of the page where it stopped shows itself when that page is tried again.
+RunResult Progress(int returned, int error, int64_t bytes, PageCount asked) {
+  if (returned == 0) return {asked, 0};
+  if (bytes > 0) return {PageCount(static_cast<uint64_t>(bytes) >> kPageShift), EAGAIN};
+  return {PageCount(0), bytes < 0 ? static_cast<Errno>(-bytes) : error};
+}
+
+}  // namespace
+
+LinuxPagePlatform::~LinuxPagePlatform() {
+  for (const int fd : {descriptor_, own_process_, pagemap_}) {
+    Descriptors::Close(fd);
+  }
+  if (zeros_ != nullptr) munmap(const_cast<void*>(zeros_), kZerosPages * kPageBytes);
+}
+
+Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
+                              FaultDelivery delivery) {
+  features_ = features;
+  signals_ = delivery == FaultDelivery::kSignals;
+  bool kernel_faults = false;
+  descriptor_ = Descriptors::Keep(OpenUserfaultfd(&kernel_faults, error));
+  if (descriptor_ < 0) return -descriptor_;
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = kWantedFeatures;
+  if (!features.thread_id) api.features &= ~kernel_abi::kFeatureThreadId;
+  if (!features.exact_address) api.features &= ~kernel_abi::kFeatureExactAddress;
+  if (signals_) api.features |= kernel_abi::kFeatureSignal;
+  if (ioctl(descriptor_, UFFDIO_API, &api) != 0) {
+    const Errno reason = errno;
+    *error << "cannot answer page faults: the userfaultfd handshake failed: " << ErrnoText{reason};
+    return reason;
+  }
+  void* zeros = mmap(nullptr, kZerosPages * kPageBytes, PROT_READ,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (zeros == MAP_FAILED) {
+    const Errno reason = errno;
+    *error << "cannot start: no address space for the pager's own use: " << ErrnoText{reason};
+    return reason;
+  }
+  madvise(zeros, kZerosPages * kPageBytes, MADV_NOHUGEPAGE);
+  zeros_ = zeros;
+  if (features_.discard_vector) {
+    own_process_ =
+        Descriptors::Keep(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    features_.discard_vector = own_process_ >= 0;
+  }
+  pagemap_ = Descriptors::Keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  return 0;
+}
+
+bool LinuxPagePlatform::Decode(const uffd_msg& raw, FaultMessage* message) {
+  if (raw.event != UFFD_EVENT_PAGEFAULT) return false;
+  message->address = raw.arg.pagefault.address;
+  message->thread_id = raw.arg.pagefault.feat.ptid;
+  message->write_protect = (raw.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) != 0;
+  message->write =
+      message->write_protect || (raw.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE) != 0;
+  return true;
+}
+
+Errno LinuxPagePlatform::Register(PageRange range) {
+  uffdio_register request{};
+  request.range = ToKernel(range);
+  request.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP;
+  return ioctl(descriptor_, UFFDIO_REGISTER, &request) == 0 ? 0 : errno;
+}
+
+RunResult LinuxPagePlatform::Copy(PageIndex to, const void* contents, PageCount count,
+                                  InstallMode mode, WakeMode wake) {
+  uffdio_copy request{};
+  request.dst = AddressOf(to);
+  request.src = reinterpret_cast<uint64_t>(contents);
+  request.len = BytesOf(count);
+  request.mode = (mode == InstallMode::kWriteProtected ? UFFDIO_COPY_MODE_WP : 0) |
+                 (wakes_in_kernel(wake) ? 0 : UFFDIO_COPY_MODE_DONTWAKE);
+  const int returned = ioctl(descriptor_, UFFDIO_COPY, &request);
+  const RunResult result = Progress(returned, errno, request.copy, count);
+  WakeWaiters(wake, to, result.done);
+  return result;
+}
+
+RunResult LinuxPagePlatform::CopyZeros(PageIndex to, PageCount count, InstallMode mode,
+                                       WakeMode wake) {
+  PageCount done;
+  while (done < count) {
+    const PageCount step(std::min((count - done).value(), kZerosPages));
+    const RunResult result = Copy(to + done, zeros_, step, mode, wake);
+    done += result.done;
+    if (result.error != 0) return {done, result.error};
+  }
+  return {done, 0};
+}
+
+RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) {
+  kernel_abi::UffdioMove request{};
+  request.dst = AddressOf(to);
+  request.src = AddressOf(from);
+  request.len = BytesOf(count);
+  request.mode = wakes_in_kernel(wake) ? 0 : kernel_abi::kMoveDontWake;
+  const int returned = ioctl(descriptor_, kernel_abi::kUffdioMove, &request);
+  const RunResult result = Progress(returned, errno, request.move, count);
+  WakeWaiters(wake, to, result.done);
+  return result;
+}
+
+Errno LinuxPagePlatform::WriteProtect(PageRange range) {
+  uffdio_writeprotect request{};
+  request.range = ToKernel(range);
+  request.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+  return ChangeProtection(request);
+}
+
+// Before 6.4 the call refuses a range of several mappings: then it goes page by page.
+Errno LinuxPagePlatform::ChangeProtection(uffdio_writeprotect request) {
+  if (ioctl(descriptor_, UFFDIO_WRITEPROTECT, &request) == 0) return 0;
+  const Errno error = errno;
+  if ((error != ENOENT && error != EINVAL) || request.range.len == kPageBytes) return error;
+  const uint64_t end = request.range.start + request.range.len;
+  request.range.len = kPageBytes;
+  for (; request.range.start < end; request.range.start += kPageBytes) {
+    if (ioctl(descriptor_, UFFDIO_WRITEPROTECT, &request) != 0) return errno;
+  }
+  return 0;
+}
+
+Errno LinuxPagePlatform::Unprotect(PageRange range, WakeMode wake) {
+  uffdio_writeprotect request{};
+  request.range = ToKernel(range);
+  request.mode = wakes_in_kernel(wake) ? 0 : UFFDIO_WRITEPROTECT_MODE_DONTWAKE;
+  const Errno error = ChangeProtection(request);
+  WakeWaiters(wake, range.begin, range.count());
+  return error;
+}
+
+void LinuxPagePlatform::WakeWaiters(WakeMode wake, PageIndex begin, PageCount done) {
+  if (signals_ && wake == WakeMode::kWake) waiters_.Wake(PageRange(begin, done));
+}
+
+void LinuxPagePlatform::Wake(PageRange range) {
+  if (signals_) {
+    waiters_.Wake(range);
+    return;
+  }
+  uffdio_range request = ToKernel(range);
+  const int failed = ioctl(descriptor_, UFFDIO_WAKE, &request);
+  USERPAGER_CHECK(failed == 0, "the kernel refused to wake a range", request.start);
+}
+
+Errno LinuxPagePlatform::Poison(PageIndex page) {
+  if (features_.poison) {
+    kernel_abi::UffdioPoison request{};
+    request.range = uffdio_range{AddressOf(page), kPageBytes};
+    request.mode = kernel_abi::kPoisonDontWake;
+    return ioctl(descriptor_, kernel_abi::kUffdioPoison, &request) == 0 ? 0 : errno;
+  }
+  // Before 6.6: a page of an empty file raises SIGBUS as well.
+  const int empty = memfd_create("userpager-lost-page", MFD_CLOEXEC);
+  if (empty < 0) return errno;
+  void* mapped = mmap(PointerTo(page), kPageBytes, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_FIXED, empty, 0);
+  const Errno error = mapped == MAP_FAILED ? errno : 0;
+  close(empty);
+  return error;
+}
+
+Errno LinuxPagePlatform::Unpoison(PageIndex page) {
+  if (features_.poison) return Discard(PageRange(page, PageCount(1)));
+  // Inaccessible until it is registered, so that no touch gets a page that nobody charged.
+  void* mapped = mmap(PointerTo(page), kPageBytes, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  if (mapped == MAP_FAILED) return errno;
+  (void)madvise(mapped, kPageBytes, MADV_DONTFORK);
+  (void)madvise(mapped, kPageBytes, MADV_NOHUGEPAGE);
+  const PageRange one(page, PageCount(1));
+  const Errno error = Register(one);
+  return error != 0 ? error : SetAccess(one, KernelAccess::kReadWrite);
+}
+
+Errno LinuxPagePlatform::Discard(PageRange range) {
+  void* const begin = PointerTo(range.begin);
+  const uint64_t bytes = BytesOf(range.count());
+  if (madvise(begin, bytes, MADV_DONTNEED) == 0) return 0;
+  // Pages that the program has locked by mlock are refused, but have a call of their own (5.18).
+  if (errno == EINVAL && madvise(begin, bytes, kernel_abi::kMadvDontNeedLocked) == 0) return 0;
+  if (errno != EINVAL || munlock(begin, bytes) != 0) return errno;
+  return madvise(begin, bytes, MADV_DONTNEED) == 0 ? 0 : errno;
+}
+
+Errno LinuxPagePlatform::DiscardAll(std::span<const PageRange> ranges) {
+  constexpr size_t kMost = 64;
+  while (features_.discard_vector && ranges.size() > 1) {
+    const size_t count = std::min(ranges.size(), kMost);
+    iovec parts[kMost];
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; ++i) {
+      parts[i] = {PointerTo(ranges[i].begin), BytesOf(ranges[i].count())};
+      bytes += parts[i].iov_len;
+    }
+    const long done =
+        syscall(SYS_process_madvise, own_process_, parts, count, MADV_DONTNEED, 0);
+    // Discarding twice does no harm, so a short count is finished range by range.
+    if (done != static_cast<long>(bytes)) break;
+    ranges = ranges.subspan(count);
+  }
+  for (const PageRange range : ranges) {
+    if (const Errno error = Discard(range); error != 0) return error;
+  }
+  return 0;
+}
+
+Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
+  static constexpr int kAccess[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
+                                    PROT_READ | PROT_WRITE | PROT_EXEC};
+  return mprotect(PointerTo(range.begin), BytesOf(range.count()),
+                  kAccess[static_cast<unsigned>(access)]) == 0
+             ? 0
+             : errno;
+}
+
+Errno LinuxPagePlatform::InstallGuard(PageIndex page) {
+  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardInstall) == 0 ? 0 : errno;
+}
+
+Errno LinuxPagePlatform::RemoveGuard(PageIndex page) {
+  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardRemove) == 0 ? 0 : errno;
+}
+
+bool LinuxPagePlatform::IsPresent(PageIndex page) {
+  uint64_t entry = 0;
+  const auto offset = static_cast<off_t>(page.value() * sizeof entry);
+  const ssize_t got = pread(pagemap_, &entry, sizeof entry, offset);
+  // Documentation/admin-guide/mm/pagemap.rst: bit 63 is "page present", bit 62 "page swapped" (by
+  // the kernel, which is no business of ours). Where it cannot be read, nothing is known against
+  // the page.
+  return got != sizeof entry || (entry >> 62) != 0;
+}
+
+}  // namespace userpager

@@ -1,0 +1,82 @@
+// HotSet: keeps the pages that are used again and again, through scans of any length and without an
+// accessed bit.
+//
+// A page is fresh when it comes, and becomes proven when it is seen used once more:
+//
+//     first touch, read --> fresh (mapped) --> fresh (parked) --> dropped, its stamp in its PTE
+//                                                   | touched             | read again soon
+//                                                   v                     v
+//                           on trial (parked) <-- proven (mapped) <-------+
+//                                |       ^           ^
+//                                |       +--touched--+
+//                                +--> dropped
+//
+// Of the fresh pages only the youngest are mapped: all others are parked, where a touch tells, for
+// the price of one soft fault for each page that proves itself. Proven pages cost nothing until
+// memory is wanted and few fresh pages are left; then the oldest are parked, on trial.
+//
+// The idea of two queues and of a memory of those that left is 2Q's (T. Johnson, D. Shasha, VLDB
+// 1994) and S3-FIFO's (J. Yang et al., SOSP 2023); that the time until a page comes back decides is
+// LIRS' and CLOCK-Pro's (S. Jiang, F. Chen, X. Zhang, USENIX ATC 2005). Queues in order of arrival
+// are all that a pager without accessed bits can have.
+//
+// How much the fresh pages may keep adapts: as long as trials are passed, the proven pages are
+// worth their place; where they fail, the program has moved on and the newcomers are given more.
+//
+// A loop that does not fit in memory gives no page time to come back, so that any queue would keep
+// nothing of it. Therefore the pages that happen to arrive in a small part of the time are taken
+// for proven at once when they have been here before: a part of the loop stays and is found there
+// in each round (the idea of bimodal insertion: M. Qureshi et al., ISCA 2007). They come in long
+// stretches, so that what is read ahead of a sequential loop stays in one piece.
+#ifndef USERPAGER_POLICY_HOT_SET_H_
+#define USERPAGER_POLICY_HOT_SET_H_
+
+#include "runtime/policy/replacement.h"
+
+namespace userpager {
+
+class HotSet final : public ReplacementPolicy {
+ public:
+  explicit HotSet(FrameTable& frames) : frames_(frames) {}
+
+  void Enter(FrameIndex frame, Arrival arrival, PageHistory history) override;
+  PageHistory Leave(FrameIndex frame) override;
+  FrameIndex Victim(const ParkedPages& parked) override;
+  void Spare(FrameIndex frame) override;
+  bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
+  PageCount ParkTarget(const ParkedPages& parked) override;
+  bool DropsTrial(const ParkedPages& parked) override;
+  void Dropped(PageHistory history) override;
+  PageCount count() const override { return fresh_.list.count() + proven_.list.count(); }
+
+  // Pages that may be fresh, mapped and parked, before proven ones go on trial.
+  PageCount fresh_target() const;
+
+ private:
+  struct Generation {
+    FrameList list{FrameListId::kWorkingSet};
+    uint32_t arrivals = 0;  // a frame's age is how many came after it
+  };
+
+  Generation& GenerationOf(FrameIndex frame);
+  const Generation& GenerationOf(FrameIndex frame) const;
+  void Push(FrameIndex frame, bool proven, bool ahead);
+  bool CameBackSoon(PageHistory history) const;
+  bool IsSample() const;
+  void NoteMemory(const ParkedPages& parked);
+  bool WantsTrials(const ParkedPages& parked) const;
+  uint64_t now() const { return page_ins_ >> stamp_shift_; }
+
+  FrameTable& frames_;
+  Generation fresh_;
+  Generation proven_;
+  PageCount memory_;           // in use when page-out last asked; 0: it never did
+  uint64_t page_ins_ = 0;      // the clock: pages that came from outside of memory
+  uint64_t spared_in_a_row_ = 0;  // since a page last left
+  unsigned stamp_shift_ = 0;   // 2 to the power of it page-ins are one unit of the stamps
+  PageCount fresh_target_;     // before it is kept between its bounds
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_POLICY_HOT_SET_H_

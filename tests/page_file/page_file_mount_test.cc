@@ -1,0 +1,235 @@
+// The page file on file systems and devices that are full, read-only or somebody else's. They are
+// mounted in a mount namespace of this process, which ends with it. Needs root.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "runtime/page_file/page_file.h"
+#include "tests/support/child_process.h"
+#include "tests/support/temp_directory.h"
+
+namespace userpager {
+namespace {
+
+constexpr uint64_t kMiB = 1024 * 1024;
+
+struct Outcome {
+  Errno error;
+  std::string line;
+};
+
+Outcome Open(PageFile* file, const std::string& path, uint64_t max_bytes = 256 * kMiB) {
+  LogLine line;
+  const Errno error = file->Open({path, max_bytes}, &line);
+  return {error, std::string(line.text())};
+}
+
+bool Has(const Outcome& outcome, const char* words) {
+  return outcome.line.find(words) != std::string::npos;
+}
+
+class PageFileMountTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: mounting a file system needs root";
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      GTEST_SKIP() << "SKIPPED: no mount namespace of our own: " << strerror(errno);
+    }
+    point_ = directory_ / "mount";
+    ASSERT_EQ(mkdir(point_.c_str(), 0755), 0);
+  }
+  void TearDown() override {
+    EXPECT_TRUE(!mounted_ || umount2(point_.c_str(), MNT_DETACH) == 0) << strerror(errno);
+  }
+
+  void MountTmpfs(const std::string& size) {
+    mounted_ = mount("tmpfs", point_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+    ASSERT_TRUE(mounted_) << strerror(errno);
+  }
+  uint64_t FreeBlocks() const {
+    struct statvfs status{};
+    EXPECT_EQ(statvfs(point_.c_str(), &status), 0);
+    return status.f_bfree;
+  }
+
+  TempDirectory directory_;
+  std::string point_;
+  bool mounted_ = false;
+};
+
+TEST_F(PageFileMountTest, ReadOnlyFileSystemIsRefused) {
+  MountTmpfs("16M");
+  WriteFile(point_ + "/pages", "");
+  ASSERT_EQ(mount(nullptr, point_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  for (const std::string& path : {point_, point_ + "/pages"}) {
+    PageFile file;
+    const Outcome outcome = Open(&file, path);
+    EXPECT_EQ(outcome.error, EROFS);
+    EXPECT_TRUE(Has(outcome, "read-only")) << outcome.line;
+  }
+}
+
+TEST_F(PageFileMountTest, FullFileSystemIsRefusedAndLeftAsItWas) {
+  MountTmpfs("512K");
+  const std::string empty = point_ + "/empty";
+  WriteFile(empty, "");
+  const uint64_t free_before = FreeBlocks();
+  for (const std::string& path : {point_, empty}) {
+    PageFile file;
+    const Outcome outcome = Open(&file, path);
+    EXPECT_EQ(outcome.error, ENOSPC);
+    EXPECT_TRUE(Has(outcome, "no room")) << outcome.line;
+    EXPECT_EQ(FreeBlocks(), free_before);
+  }
+  EXPECT_EQ(ContentOf(empty), "");
+  EXPECT_EQ(unlink(empty.c_str()), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(point_)) << "a file was left beside the one that was there";
+}
+
+TEST_F(PageFileMountTest, GrowthThatDoesNotFitChangesNothing) {
+  MountTmpfs("8M");
+  PageFile file;
+  ASSERT_EQ(Open(&file, point_).error, 0);
+  // 64 MiB do not fit, what is asked for does.
+  ASSERT_EQ(file.Grow(PageCount(1000)), 0);
+  EXPECT_EQ(file.usable(), PageCount(1000));
+  const uint64_t free_before = FreeBlocks();
+  struct stat before{};
+  ASSERT_EQ(fstat(file.descriptor(), &before), 0);
+  EXPECT_EQ(file.Grow(PageCount(3000)), ENOSPC);
+  EXPECT_EQ(file.usable(), PageCount(1000));
+  EXPECT_EQ(FreeBlocks(), free_before);
+  struct stat after{};
+  ASSERT_EQ(fstat(file.descriptor(), &after), 0);
+  EXPECT_EQ(after.st_size, before.st_size);
+  EXPECT_EQ(file.Grow(PageCount(1500)), 0);
+  EXPECT_EQ(file.usable(), PageCount(1500));
+}
+
+// Where allocating means writing, a failure comes in the middle.
+TEST_F(PageFileMountTest, GrowthByWritingThatDoesNotFitChangesNothing) {
+  MountTmpfs("8M");
+  const std::string result = InChild([&]() -> std::string {
+    RefuseSystemCall(SYS_fallocate, EOPNOTSUPP);
+    PageFile file;
+    if (const Outcome outcome = Open(&file, point_); outcome.error != 0) return outcome.line;
+    if (file.Grow(PageCount(1000)) != 0) return "what fits was not taken";
+    struct stat status{};
+    EXPECT_EQ(fstat(file.descriptor(), &status), 0);
+    if (status.st_size != 1001 * kPageBytes) return "the larger extent that failed keeps space";
+    const uint64_t free_before = FreeBlocks();
+    if (file.Grow(PageCount(3000)) != ENOSPC) return "grown beyond the disk";
+    if (FreeBlocks() != free_before) return "a failed growth keeps space";
+    return file.usable() == PageCount(1000) ? "" : "a failed growth changed what is usable";
+  });
+  EXPECT_EQ(result, "");
+}
+
+// A loop device over a file of its own, which the kernel takes down with the last descriptor.
+class LoopDevice {
+ public:
+  LoopDevice(const std::string& backing, uint64_t bytes) {
+    const int file = open(backing.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ftruncate(file, static_cast<off_t>(bytes)) != 0) return;
+    const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    for (unsigned i = 0; i < 10 && control >= 0 && descriptor_ < 0; ++i) {
+      const int number = ioctl(control, LOOP_CTL_GET_FREE);
+      if (number < 0) break;
+      path_ = "/dev/loop" + std::to_string(number);
+      descriptor_ = open(path_.c_str(), O_RDWR | O_CLOEXEC);
+      loop_config config{};
+      config.fd = static_cast<uint32_t>(file);
+      config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+      // Another process may have been quicker to take that number.
+      if (descriptor_ >= 0 && ioctl(descriptor_, LOOP_CONFIGURE, &config) != 0) {
+        close(descriptor_);
+        descriptor_ = -1;
+      }
+    }
+    if (control >= 0) close(control);
+    close(file);
+  }
+  ~LoopDevice() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  LoopDevice(const LoopDevice&) = delete;
+  LoopDevice& operator=(const LoopDevice&) = delete;
+
+  bool ok() const { return descriptor_ >= 0; }
+  const std::string& path() const { return path_; }
+  int descriptor() const { return descriptor_; }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+class PageFileDeviceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: a loop device needs root";
+  }
+
+  TempDirectory directory_;
+};
+
+TEST_F(PageFileDeviceTest, BlankDeviceIsTakenAndTakenAgain) {
+  LoopDevice device(directory_ / "image", 8 * kMiB);
+  if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+  for (unsigned i = 0; i < 2; ++i) {
+    PageFile file;
+    const Outcome outcome = Open(&file, device.path());
+    ASSERT_EQ(outcome.error, 0) << outcome.line;
+    EXPECT_EQ(file.max_usable().value(), 8 * kMiB / kPageBytes - 1);
+    EXPECT_EQ(file.Grow(file.max_usable()), 0);
+    EXPECT_EQ(file.usable(), file.max_usable());
+    EXPECT_EQ(file.Grow(file.max_usable() + PageCount(1)), ENOSPC);
+    PageFile second;
+    const Outcome busy = Open(&second, device.path());
+    EXPECT_EQ(busy.error, EBUSY);
+    EXPECT_TRUE(Has(busy, "in use")) << busy.line;
+  }
+}
+
+TEST_F(PageFileDeviceTest, DeviceWithSomethingOnItIsRefusedAndUnchanged) {
+  // Where ext4, swap, md and btrfs have their first bytes.
+  for (const uint64_t at : {uint64_t{1024}, uint64_t{4086}, uint64_t{4096}, uint64_t{65536 + 64}}) {
+    const std::string image = directory_ / ("image" + std::to_string(at));
+    LoopDevice device(image, 8 * kMiB);
+    if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+    ASSERT_EQ(pwrite(device.descriptor(), "precious", 8, static_cast<off_t>(at)), 8);
+    ASSERT_EQ(fsync(device.descriptor()), 0);
+    const std::string before = ContentOf(image);
+    PageFile file;
+    const Outcome outcome = Open(&file, device.path());
+    EXPECT_EQ(outcome.error, EEXIST) << "at " << at;
+    EXPECT_TRUE(Has(outcome, ("dd if=/dev/zero of=" + device.path()).c_str())) << outcome.line;
+    EXPECT_EQ(ContentOf(image), before);
+  }
+}
+
+TEST_F(PageFileDeviceTest, DeviceThatIsTooSmallIsRefused) {
+  LoopDevice device(directory_ / "image", kMiB / 2);
+  if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+  PageFile file;
+  const Outcome outcome = Open(&file, device.path());
+  EXPECT_EQ(outcome.error, ENOSPC);
+  EXPECT_TRUE(Has(outcome, "524288 bytes")) << outcome.line;
+  EXPECT_EQ(ContentOf(directory_ / "image"), std::string(kMiB / 2, '\0'));
+}
+
+}  // namespace
+}  // namespace userpager

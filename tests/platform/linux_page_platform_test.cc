@@ -1,0 +1,240 @@
+// What the pager believes of the kernel, asked of the kernel itself.
+#include "runtime/platform/linux_page_platform.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <thread>
+
+#include "gtest/gtest.h"
+#include "runtime/platform/address_map.h"
+#include "tests/support/guarded_access.h"
+#include "tests/support/running_pager.h"
+
+namespace userpager {
+namespace {
+
+constexpr PageCount kOne{1};
+constexpr PageCount kPages{16};
+
+class LinuxPagePlatformTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    LogLine line;
+    const Errno error = ProbeFeatures(&features_, &line);
+    if (error == EPERM || error == ENOSYS) GTEST_SKIP() << line.c_str();
+    ASSERT_EQ(error, 0) << line.c_str();
+    ASSERT_EQ(platform_.Open(features_, &line), 0) << line.c_str();
+    PageIndex page;
+    ASSERT_EQ(MapOwn(kPages, false, &page), 0);
+    range_ = PageRange(page, kPages);
+    ASSERT_EQ(platform_.Register(range_), 0);
+    for (size_t i = 0; i < contents_.size(); ++i) contents_[i] = i + 1;
+  }
+  void TearDown() override {
+    if (!range_.empty()) {
+      EXPECT_EQ(Unmap(range_), 0);
+    }
+  }
+
+  PageIndex At(uint64_t i) const { return range_.begin + PageCount(i); }
+  RunResult Copy(uint64_t at, uint64_t count, InstallMode mode = InstallMode::kWritable) {
+    return platform_.Copy(At(at), contents_.data(), PageCount(count), mode, WakeMode::kWake);
+  }
+  // Reads messages until one comes; bounded.
+  bool NextMessage(FaultMessage* message) {
+    return Eventually([&] {
+      uffd_msg raw{};
+      return read(platform_.descriptor(), &raw, sizeof raw) == sizeof raw &&
+             LinuxPagePlatform::Decode(raw, message);
+    });
+  }
+
+  PlatformFeatures features_;
+  LinuxPagePlatform platform_;
+  PageRange range_;
+  std::array<uint64_t, 8 * kPageBytes / sizeof(uint64_t)> contents_;
+};
+
+TEST_F(LinuxPagePlatformTest, CopyFillsAbsentPages) {
+  const RunResult copied = Copy(0, 4);
+  EXPECT_EQ(copied.done.value(), 4u);
+  EXPECT_EQ(copied.error, 0);
+  EXPECT_EQ(memcmp(PointerTo(At(0)), contents_.data(), 4 * kPageBytes), 0);
+  EXPECT_TRUE(platform_.IsPresent(At(3)));
+  EXPECT_FALSE(platform_.IsPresent(At(4)));
+}
+
+// Of four pages the third is there: two are done, and the reason shows when the third is tried.
+TEST_F(LinuxPagePlatformTest, ShortCounts) {
+  ASSERT_EQ(Copy(2, 1).error, 0);
+  RunResult copied = Copy(0, 4);
+  EXPECT_EQ(copied.done.value(), 2u);
+  EXPECT_EQ(copied.error, EAGAIN);
+  copied = Copy(2, 2);
+  EXPECT_EQ(copied.done.value(), 0u);
+  EXPECT_EQ(copied.error, EEXIST);
+  EXPECT_FALSE(platform_.IsPresent(At(3)));
+}
+
+TEST_F(LinuxPagePlatformTest, ShortCountsOfMove) {
+  if (!features_.move) GTEST_SKIP() << "needs UFFDIO_MOVE, which this kernel has not";
+  ASSERT_EQ(Copy(0, 2).error, 0);
+  ASSERT_EQ(Copy(3, 1).error, 0);
+  RunResult moved = platform_.Move(At(8), At(0), PageCount(4), WakeMode::kNoWake);
+  EXPECT_EQ(moved.done.value(), 2u);
+  EXPECT_EQ(moved.error, EAGAIN);
+  EXPECT_FALSE(platform_.IsPresent(At(0)));
+  EXPECT_TRUE(platform_.IsPresent(At(9)));
+  EXPECT_TRUE(platform_.IsPresent(At(3)));
+  EXPECT_EQ(FirstWord(At(9)), contents_[kPageBytes / sizeof(uint64_t)]);
+  moved = platform_.Move(At(10), At(2), kOne, WakeMode::kNoWake);
+  EXPECT_EQ(moved.done.value(), 0u);
+  EXPECT_EQ(moved.error, ENOENT);
+  // To where a page is.
+  moved = platform_.Move(At(8), At(3), kOne, WakeMode::kNoWake);
+  EXPECT_EQ(moved.error, EEXIST);
+}
+
+TEST_F(LinuxPagePlatformTest, CopyZerosInSteps) {
+  constexpr PageCount kMany{1200};
+  PageIndex page;
+  ASSERT_EQ(MapOwn(kMany, false, &page), 0);
+  ASSERT_EQ(platform_.Register(PageRange(page, kMany)), 0);
+  ASSERT_EQ(platform_.Copy(page + PageCount(1100), contents_.data(), kOne, InstallMode::kWritable,
+                           WakeMode::kWake)
+                .error,
+            0);
+  const RunResult zeros =
+      platform_.CopyZeros(page, kMany, InstallMode::kWritable, WakeMode::kWake);
+  EXPECT_EQ(zeros.done.value(), 1100u);
+  EXPECT_EQ(zeros.error, EAGAIN);
+  EXPECT_EQ(FirstWord(page + PageCount(1099)), 0u);
+  // They are pages of their own: a store needs no second answer.
+  FirstWord(page + PageCount(1099)) = 1;
+  EXPECT_EQ(FirstWord(page + PageCount(1098)), 0u);
+  EXPECT_EQ(Unmap(PageRange(page, kMany)), 0);
+}
+
+TEST_F(LinuxPagePlatformTest, MessagesTellAddressAndKind) {
+  uint64_t* const word = WordsOf(At(5)) + 3;
+  std::thread reader([&] { EXPECT_EQ(TryRead(word).value, contents_[3]); });
+  FaultMessage message;
+  ASSERT_TRUE(NextMessage(&message));
+  EXPECT_EQ(PageOf(message.address), At(5));
+  if (features_.exact_address) {
+    EXPECT_EQ(message.address, reinterpret_cast<uint64_t>(word));
+  }
+  if (features_.thread_id) {
+    EXPECT_NE(message.thread_id, 0u);
+  }
+  EXPECT_FALSE(message.write);
+  EXPECT_FALSE(message.write_protect);
+  EXPECT_EQ(Copy(5, 1, InstallMode::kWriteProtected).error, 0);
+  reader.join();
+  std::thread writer([&] { EXPECT_EQ(TryWrite(word, 99).signal, 0); });
+  ASSERT_TRUE(NextMessage(&message));
+  EXPECT_TRUE(message.write);
+  EXPECT_TRUE(message.write_protect);
+  EXPECT_EQ(*word, contents_[3]);
+  EXPECT_EQ(platform_.Unprotect(PageRange(At(5), kOne), WakeMode::kWake), 0);
+  writer.join();
+  EXPECT_EQ(*word, 99u);
+}
+
+TEST_F(LinuxPagePlatformTest, WriteProtectHoldsStoresOfPresentPages) {
+  ASSERT_EQ(Copy(0, 2).error, 0);
+  ASSERT_EQ(platform_.WriteProtect(range_), 0);
+  std::thread writer([&] { EXPECT_EQ(TryWrite(PointerTo(At(1)), 7).signal, 0); });
+  FaultMessage message;
+  ASSERT_TRUE(NextMessage(&message));
+  EXPECT_TRUE(message.write_protect);
+  EXPECT_EQ(FirstWord(At(1)), contents_[kPageBytes / sizeof(uint64_t)]);
+  ASSERT_EQ(platform_.Unprotect(range_, WakeMode::kWake), 0);
+  writer.join();
+  EXPECT_EQ(FirstWord(At(1)), 7u);
+}
+
+// Write protection and discarding go over ranges of several mappings.
+TEST_F(LinuxPagePlatformTest, RangesOfSeveralMappings) {
+  ASSERT_EQ(Copy(0, 6).error, 0);
+  ASSERT_EQ(platform_.SetAccess(PageRange(At(2), kOne), KernelAccess::kRead), 0);
+  ASSERT_EQ(platform_.WriteProtect(PageRange(At(0), PageCount(6))), 0);
+  ASSERT_EQ(platform_.Unprotect(PageRange(At(0), PageCount(6)), WakeMode::kWake), 0);
+  EXPECT_EQ(TryWrite(PointerTo(At(0)), 1).signal, 0);
+  EXPECT_EQ(TryWrite(PointerTo(At(2)), 1).signal, SIGSEGV);
+  EXPECT_EQ(platform_.Discard(PageRange(At(0), PageCount(6))), 0);
+  for (uint64_t i = 0; i < 6; ++i) EXPECT_FALSE(platform_.IsPresent(At(i)));
+}
+
+TEST_F(LinuxPagePlatformTest, DiscardAllEmptiesEachRange) {
+  ASSERT_EQ(Copy(0, 8).error, 0);
+  const PageRange ranges[] = {PageRange(At(0), PageCount(2)), PageRange(At(4), kOne),
+                              PageRange(At(6), kOne)};
+  ASSERT_EQ(platform_.DiscardAll(ranges), 0);
+  for (const uint64_t gone : {0u, 1u, 4u, 6u}) EXPECT_FALSE(platform_.IsPresent(At(gone))) << gone;
+  for (const uint64_t there : {2u, 3u, 5u, 7u}) {
+    EXPECT_TRUE(platform_.IsPresent(At(there))) << there;
+  }
+  EXPECT_EQ(platform_.DiscardAll({}), 0);
+}
+
+TEST_F(LinuxPagePlatformTest, PoisonRaisesSigbusUntilItIsTakenAway) {
+  for (const bool kernel_knows : {true, false}) {
+    if (kernel_knows && !features_.poison) continue;
+    PlatformFeatures features = features_;
+    features.poison = kernel_knows;
+    LinuxPagePlatform platform;
+    LogLine line;
+    ASSERT_EQ(platform.Open(features, &line), 0) << line.c_str();
+    PageIndex page;
+    ASSERT_EQ(MapOwn(PageCount(3), false, &page), 0);
+    ASSERT_EQ(platform.Register(PageRange(page, PageCount(3))), 0);
+    const PageIndex lost = page + kOne;
+    ASSERT_EQ(platform.Poison(lost), 0);
+    const AccessOutcome read = TryRead(WordsOf(lost) + 2);
+    EXPECT_EQ(read.signal, SIGBUS);
+    EXPECT_EQ(PageOf(read.address), lost);
+    ASSERT_EQ(platform.Unpoison(lost), 0);
+    // It faults to the same userfaultfd again.
+    EXPECT_EQ(platform.Copy(lost, contents_.data(), kOne, InstallMode::kWritable, WakeMode::kWake)
+                  .error,
+              0);
+    EXPECT_EQ(FirstWord(lost), contents_[0]);
+    EXPECT_EQ(Unmap(PageRange(page, PageCount(3))), 0);
+  }
+}
+
+TEST_F(LinuxPagePlatformTest, GuardsRaiseSigsegvWithoutAMessage) {
+  if (!features_.guard) GTEST_SKIP() << "needs MADV_GUARD_INSTALL, which this kernel has not";
+  ASSERT_EQ(platform_.InstallGuard(At(1)), 0);
+  const AccessOutcome read = TryRead(WordsOf(At(1)) + 5);
+  EXPECT_EQ(read.signal, SIGSEGV);
+  EXPECT_EQ(read.address, AddressOf(At(1)) + 5 * sizeof(uint64_t));
+  uffd_msg raw{};
+  EXPECT_EQ(::read(platform_.descriptor(), &raw, sizeof raw), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  ASSERT_EQ(platform_.RemoveGuard(At(1)), 0);
+  EXPECT_FALSE(platform_.IsPresent(At(1)));
+  EXPECT_EQ(Copy(1, 1).error, 0);
+  EXPECT_EQ(FirstWord(At(1)), contents_[0]);
+}
+
+// Waking is allowed everywhere, also where nothing is mapped any more.
+TEST_F(LinuxPagePlatformTest, WakeWhereNothingIs) {
+  PageIndex page;
+  ASSERT_EQ(MapOwn(kOne, false, &page), 0);
+  ASSERT_EQ(platform_.Register(PageRange(page, kOne)), 0);
+  std::thread reader([&] { EXPECT_EQ(TryRead(PointerTo(page)).signal, SIGSEGV); });
+  FaultMessage message;
+  ASSERT_TRUE(NextMessage(&message));
+  ASSERT_EQ(Unmap(PageRange(page, kOne)), 0);
+  platform_.Wake(PageRange(page, kOne));
+  reader.join();
+}
+
+}  // namespace
+}  // namespace userpager

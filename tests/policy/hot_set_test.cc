@@ -1,0 +1,270 @@
+#include "runtime/policy/hot_set.h"
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace userpager {
+namespace {
+
+// Stands for the shard: pages are numbers, each is in memory, parked or out.
+class HotSetTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kMemory = 768;
+  // Shares of it, as hot_set.cc has them.
+  static constexpr uint64_t kMappedFresh = kMemory / 24;
+  static constexpr uint64_t kLeastFresh = kMemory / 32;
+  static constexpr uint64_t kOnTrial = kMemory / 6;
+
+  void SetUp() override { ASSERT_EQ(table_.Init(PageCount(4 * kMemory)), 0); }
+
+  void Bring(uint64_t page, Arrival arrival = Arrival::kHardFault) {
+    const FrameIndex frame = table_.Allocate(PageIndex(page));
+    frames_[page] = frame;
+    policy_.Enter(frame, arrival, histories_[page]);
+  }
+  void BringAll(uint64_t first, uint64_t count, Arrival arrival = Arrival::kHardFault) {
+    for (uint64_t page = first; page < first + count; ++page) Bring(page, arrival);
+  }
+  // The page leaves the working set and its memory.
+  void PushOut(uint64_t page) {
+    histories_[page] = policy_.Leave(frames_[page]);
+    table_.Free(frames_[page]);
+    frames_.erase(page);
+  }
+  uint64_t VictimPage() {
+    const FrameIndex victim = policy_.Victim(parked_);
+    return victim == kNoFrame ? 0 : table_[victim].page().value();
+  }
+  // The page leaves for the parked lists, as the shard's bookkeeping sees it.
+  void Park(uint64_t page) {
+    PushOut(page);
+    ++(histories_[page].on_trial() ? parked_.on_trial : parked_.others);
+  }
+  uint64_t ParkNext() {
+    const uint64_t page = VictimPage();
+    Park(page);
+    return page;
+  }
+  void Touch(uint64_t page) {
+    --(histories_[page].on_trial() ? parked_.on_trial : parked_.others);
+    Bring(page, Arrival::kSoftFault);
+  }
+  // Makes so many pages proven: each is parked, and touched there.
+  void MakeProven(uint64_t first, uint64_t count) {
+    BringAll(first, count);
+    for (uint64_t page = first; page < first + count; ++page) {
+      Park(page);
+      Touch(page);
+    }
+  }
+  // Whether it is one of those that a page on trial comes from: seen by what Leave says of it.
+  bool IsProven(uint64_t page) {
+    const PageHistory history = policy_.Leave(frames_[page]);
+    policy_.Enter(frames_[page], history.on_trial() ? Arrival::kSoftFault : Arrival::kReturned,
+                  PageHistory());
+    return history.on_trial();
+  }
+
+  FrameTable table_;
+  HotSet policy_{table_};
+  ParkedPages parked_;
+  std::map<uint64_t, FrameIndex> frames_;
+  std::map<uint64_t, PageHistory> histories_;
+};
+
+TEST_F(HotSetTest, HasNoVictimWhileEmpty) {
+  EXPECT_EQ(policy_.Victim(parked_), kNoFrame);
+  EXPECT_EQ(policy_.count(), PageCount(0));
+  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(0));
+  EXPECT_FALSE(policy_.DropsTrial(parked_));
+}
+
+TEST_F(HotSetTest, FreshPagesLeaveInTheOrderTheyCame) {
+  BringAll(1, kMemory);
+  for (uint64_t page = 1; page <= kMemory / 2; ++page) {
+    ASSERT_EQ(VictimPage(), page);
+    ASSERT_EQ(ParkNext(), page);
+  }
+}
+
+// The youngest stay mapped; everything else is where a touch can be seen.
+TEST_F(HotSetTest, AllFreshPagesButTheYoungestAreToBeParked) {
+  BringAll(1, kMemory);
+  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kMemory - kMappedFresh));
+  for (uint64_t i = 0; i < 100; ++i) (void)ParkNext();
+  // What is parked counts as memory too, so the target stays.
+  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kMemory - kMappedFresh));
+}
+
+TEST_F(HotSetTest, APageThatIsTouchedWhileParkedIsProven) {
+  BringAll(1, kMemory);
+  ASSERT_EQ(ParkNext(), 1u);
+  Touch(1);
+  EXPECT_TRUE(IsProven(1));
+  EXPECT_FALSE(IsProven(2));
+}
+
+TEST_F(HotSetTest, AScanDoesNotReachProvenPages) {
+  constexpr uint64_t kHot = kMemory / 2;
+  MakeProven(1, kHot);
+  BringAll(1000, kMemory - kHot);
+  // Four times as many pages as memory pass through, each once.
+  for (uint64_t page = 2000; page < 2000 + 4 * kMemory; ++page) {
+    const uint64_t parked = ParkNext();
+    ASSERT_GE(parked, 1000u) << "after " << page - 2000;
+    ASSERT_FALSE(policy_.DropsTrial(parked_));
+    policy_.Dropped(histories_[parked]);
+    --parked_.others;
+    Bring(page);
+  }
+}
+
+TEST_F(HotSetTest, APageThatWasReadAheadIsNotProvenByItsFirstTouch) {
+  BringAll(1, kMemory, Arrival::kReadAhead);
+  ASSERT_EQ(ParkNext(), 1u);
+  Touch(1);
+  EXPECT_FALSE(IsProven(1));
+  // The second touch counts.
+  Park(1);
+  Touch(1);
+  EXPECT_TRUE(IsProven(1));
+}
+
+// Whether a page that was dropped when `passed` others had come is proven when it is read again.
+class HotSetRefaultTest : public HotSetTest {
+ protected:
+  bool IsProvenAfter(uint64_t passed, Arrival arrival) {
+    BringAll(1, kMemory);
+    (void)policy_.ParkTarget(parked_);
+    PushOut(1);
+    for (uint64_t i = 0; i < passed; ++i) {
+      PushOut(VictimPage());
+      Bring(10'000 + i);
+    }
+    Bring(1, arrival);
+    return IsProven(1);
+  }
+};
+
+TEST_F(HotSetRefaultTest, SoonIsHot) {
+  EXPECT_TRUE(IsProvenAfter(kMemory / 8, Arrival::kHardFault));
+}
+
+TEST_F(HotSetRefaultTest, LateIsFresh) {
+  EXPECT_FALSE(IsProvenAfter(kMemory, Arrival::kHardFault));
+}
+
+TEST_F(HotSetRefaultTest, WhatNobodyAskedForIsFresh) {
+  EXPECT_FALSE(IsProvenAfter(kMemory / 8, Arrival::kReadAhead));
+}
+
+// A page that never left memory has shown nothing.
+TEST_F(HotSetRefaultTest, WhatReturnsIsFresh) {
+  EXPECT_FALSE(IsProvenAfter(kMemory / 8, Arrival::kReturned));
+}
+
+TEST_F(HotSetTest, ALoopThatDoesNotFitKeepsAPart) {
+  constexpr uint64_t kLoop = 4 * kMemory;
+  uint64_t hits = 0;
+  uint64_t dropped = 0;
+  for (uint64_t i = 0; i < 20 * kLoop; ++i) {
+    const uint64_t page = i % kLoop + 1;
+    if (frames_.contains(page)) {
+      hits += i >= 19 * kLoop;
+      continue;
+    }
+    if (frames_.size() == kMemory) {
+      PushOut(VictimPage());
+      ++dropped;
+    }
+    Bring(page);
+  }
+  // Any queue by age alone would have none.
+  EXPECT_GE(hits, kMemory / 3);
+  EXPECT_GE(dropped, kLoop);
+}
+
+class HotSetTrialTest : public HotSetTest {
+ protected:
+  // Memory of proven pages alone, but for as few fresh ones as are left when trials begin.
+  void SetUp() override {
+    HotSetTest::SetUp();
+    MakeProven(1, kProven);
+    BringAll(10'000, kMemory - kProven);
+  }
+  static constexpr uint64_t kProven = kMemory - kLeastFresh;
+};
+
+TEST_F(HotSetTrialTest, TheOldestGoOnTrialAndThereAreFew) {
+  const PageCount fresh_mapped = PageCount(kLeastFresh);
+  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kOnTrial));
+  for (uint64_t page = 1; page <= kOnTrial; ++page) {
+    ASSERT_EQ(ParkNext(), page);
+    ASSERT_TRUE(histories_[page].on_trial());
+  }
+  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kOnTrial));
+  EXPECT_EQ(policy_.count(), PageCount(kProven - kOnTrial) + fresh_mapped);
+}
+
+TEST_F(HotSetTrialTest, WhatIsTouchedOnTrialIsYoungAgain) {
+  ASSERT_EQ(ParkNext(), 1u);
+  Touch(1);
+  EXPECT_TRUE(IsProven(1));
+  EXPECT_EQ(VictimPage(), 2u);
+}
+
+// With more fresh pages than their target these go first, however long a trial has lasted.
+TEST_F(HotSetTrialTest, FreshPagesAreDroppedFirstWhileThereAreMany) {
+  for (uint64_t i = 0; i < kOnTrial; ++i) (void)ParkNext();
+  EXPECT_TRUE(policy_.DropsTrial(parked_));
+  parked_.others += PageCount(kMemory);
+  EXPECT_FALSE(policy_.DropsTrial(parked_));
+}
+
+TEST_F(HotSetTrialTest, FailedTrialsGiveFreshPagesMoreAndPassedOnesLess) {
+  (void)policy_.ParkTarget(parked_);
+  const PageCount least = policy_.fresh_target();
+  EXPECT_EQ(least, PageCount(kLeastFresh));
+  for (uint64_t i = 0; i < 60; ++i) policy_.Dropped(PageHistory(0, true, false));
+  EXPECT_EQ(policy_.fresh_target(), least + PageCount(60));
+  // Pages that were not on trial say nothing.
+  policy_.Dropped(PageHistory(0, false, false));
+  EXPECT_EQ(policy_.fresh_target(), least + PageCount(60));
+  for (uint64_t i = 0; i < 10; ++i) {
+    ASSERT_EQ(VictimPage(), i + 1);
+    Touch(ParkNext());
+  }
+  EXPECT_EQ(policy_.fresh_target(), least + PageCount(30));
+  for (uint64_t i = 0; i < 10 * kMemory; ++i) policy_.Dropped(PageHistory(0, true, false));
+  EXPECT_EQ(policy_.fresh_target(), PageCount(kMemory / 2));
+}
+
+// Where pages cannot leave, every page is asked in the end, of whichever kind it is.
+TEST_F(HotSetTrialTest, SparedVictimsLeaveNobodyOut) {
+  std::set<uint64_t> asked;
+  for (uint64_t i = 0; i < 3 * kMemory; ++i) {
+    const uint64_t page = VictimPage();
+    asked.insert(page);
+    policy_.Spare(frames_[page]);
+  }
+  EXPECT_EQ(asked.size(), kMemory);
+  EXPECT_EQ(policy_.count(), PageCount(kMemory));
+}
+
+TEST_F(HotSetTest, NeighboursLeaveOnlyWithTheirLike) {
+  MakeProven(1, kMemory / 2);
+  BringAll(1000, kMemory / 2);
+  // The older half of the same generation.
+  EXPECT_TRUE(policy_.LeavesWith(frames_[1010], frames_[1000]));
+  EXPECT_FALSE(policy_.LeavesWith(frames_[1000 + kMemory / 2 - 1], frames_[1000]));
+  EXPECT_TRUE(policy_.LeavesWith(frames_[10], frames_[1]));
+  EXPECT_FALSE(policy_.LeavesWith(frames_[kMemory / 2], frames_[1]));
+  EXPECT_FALSE(policy_.LeavesWith(frames_[1010], frames_[1]));
+  EXPECT_FALSE(policy_.LeavesWith(frames_[10], frames_[1000]));
+}
+
+}  // namespace
+}  // namespace userpager

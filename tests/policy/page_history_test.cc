@@ -1,0 +1,42 @@
+#include "runtime/policy/page_history.h"
+
+#include "gtest/gtest.h"
+
+namespace userpager {
+namespace {
+
+TEST(PageHistory, AnEmptyOneHasNoStamp) {
+  EXPECT_FALSE(PageHistory().has_stamp());
+  EXPECT_EQ(PageHistory().word(), 0u);
+  for (uint64_t time = 0; time <= PageHistory::kStamps; ++time) {
+    ASSERT_TRUE(PageHistory(time, false, false).has_stamp()) << time;
+  }
+}
+
+TEST(PageHistory, KeepsItsFlagsApartFromTheStamp) {
+  for (const uint64_t time : {uint64_t{0}, uint64_t{PageHistory::kStamps - 1}}) {
+    for (const bool on_trial : {false, true}) {
+      for (const bool ahead : {false, true}) {
+        const PageHistory history(PageHistory(time, on_trial, ahead).word());
+        EXPECT_EQ(history.on_trial(), on_trial);
+        EXPECT_EQ(history.ahead(), ahead);
+        EXPECT_EQ(history.Elapsed(time), 0u);
+      }
+    }
+  }
+}
+
+// The clock outgrows the stamp; how far apart two times are does not suffer.
+TEST(PageHistory, ElapsedTimeIsRightWhereverTheClockIs) {
+  for (const uint64_t then : {uint64_t{0}, uint64_t{PageHistory::kStamps - 2},
+                              uint64_t{PageHistory::kStamps} * 1000 + 77, uint64_t{1} << 60}) {
+    const PageHistory history(then, true, false);
+    for (const uint32_t passed : {0u, 1u, 5u, PageHistory::kStamps - 1}) {
+      EXPECT_EQ(history.Elapsed(then + passed), passed) << then;
+    }
+    EXPECT_EQ(history.Elapsed(then + PageHistory::kStamps), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace userpager

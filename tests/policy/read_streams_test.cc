@@ -1,0 +1,183 @@
+#include "runtime/policy/read_streams.h"
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/support/seed.h"
+
+namespace userpager {
+namespace {
+
+constexpr PageRange kAll{PageIndex(100000), PageCount(1000000)};
+constexpr PageIndex kMiddle{500000};
+constexpr uint32_t kThread = 7;
+
+// A thread that touches page after page, as the pager would see it: touches of pages that were read
+// ahead show only where the page is a marker.
+class Reader {
+ public:
+  Reader(ReadStreams& streams, uint32_t thread_id) : streams_(streams), thread_id_(thread_id) {}
+
+  void Touch(PageIndex page) {
+    const bool mapped = there_.count(page.value()) != 0 && markers_.count(page.value()) == 0;
+    if (mapped) return;
+    misses_ += there_.count(page.value()) == 0;
+    const ReadStreams::Plan plan = streams_.OnTouch(thread_id_, page, kAll);
+    markers_.erase(page.value());
+    there_.insert(page.value());
+    for (uint64_t i = 0; i < plan.ahead.count; ++i) {
+      EXPECT_TRUE(there_.insert(plan.ahead.At(i).value()).second) << "planned twice";
+    }
+    if (plan.ahead.count > 0) markers_.insert(plan.ahead.At(plan.marker).value());
+    if (plan.ahead.count > 0) windows_.push_back(plan.ahead.count);
+    used_ += plan.passed.count;
+  }
+  void Run(PageIndex from, int64_t stride, uint64_t count) {
+    const PageSeries series{from, stride, count};
+    for (uint64_t i = 0; i < count; ++i) Touch(series.At(i));
+  }
+
+  uint64_t misses() const { return misses_; }
+  uint64_t brought() const { return there_.size(); }
+  uint64_t used() const { return used_; }
+  const std::vector<uint64_t>& windows() const { return windows_; }
+
+ private:
+  ReadStreams& streams_;
+  const uint32_t thread_id_;
+  std::set<uint64_t> there_;
+  std::set<uint64_t> markers_;
+  std::vector<uint64_t> windows_;
+  uint64_t misses_ = 0;
+  uint64_t used_ = 0;
+};
+
+TEST(ReadStreams, WindowsDoubleAndTheNextIsPlannedInTheMiddle) {
+  for (const int64_t direction : {1, -1}) {
+    ReadStreams streams;
+    Reader reader(streams, kThread);
+    reader.Run(kMiddle, direction, 4096);
+    // Two touches make the stream; from then on nothing is missed.
+    EXPECT_EQ(reader.misses(), 2u);
+    ASSERT_GE(reader.windows().size(), 9u);
+    for (unsigned i = 0; i < 9; ++i) {
+      EXPECT_EQ(reader.windows()[i], std::min<uint64_t>(uint64_t{4} << i, 512));
+    }
+    // All but what the last windows have left.
+    EXPECT_GE(reader.used() + 1024, 4096u);
+    EXPECT_LE(reader.used(), 4096u);
+  }
+}
+
+TEST(ReadStreams, EqualStepsAreAStream) {
+  for (const int64_t stride : {16, -16, 5, 200}) {
+    ReadStreams streams;
+    Reader reader(streams, kThread);
+    reader.Run(kMiddle, stride, 500);
+    EXPECT_EQ(reader.misses(), 3u) << stride;
+    EXPECT_LE(*std::max_element(reader.windows().begin(), reader.windows().end()),
+              ReadStreams::kLongestStridedWindow);
+  }
+}
+
+TEST(ReadStreams, SeveralInterleaved) {
+  ReadStreams streams;
+  Reader reader(streams, kThread);
+  for (uint64_t i = 0; i < 1000; ++i) {
+    reader.Touch(kMiddle + PageCount(i));
+    reader.Touch(kMiddle + PageCount(100000 + 16 * i));
+    reader.Touch(kMiddle + PageCount(200000) - PageCount(i));
+  }
+  EXPECT_EQ(reader.misses(), 2u + 3u + 2u);
+}
+
+// What another thread touches in between does not disturb, and does not make a stream.
+TEST(ReadStreams, ThreadsAreKeptApart) {
+  ReadStreams streams;
+  Reader one(streams, 1);
+  Reader two(streams, 2);
+  for (uint64_t i = 0; i < 1000; ++i) {
+    one.Touch(kMiddle + PageCount(i));
+    two.Touch(kMiddle + PageCount(2000 + 1000 * i));
+  }
+  EXPECT_EQ(one.misses(), 2u);
+  EXPECT_EQ(two.misses(), 1000u);
+  EXPECT_EQ(two.brought(), 1000u);
+}
+
+TEST(ReadStreams, ScatteredTouchesReadNothingAhead) {
+  ReadStreams streams;
+  std::mt19937_64 random(TestSeed());
+  uint64_t ahead = 0;
+  for (unsigned i = 0; i < 10000; ++i) {
+    const PageIndex page(kAll.begin.value() + random() % kAll.count().value());
+    ahead += streams.OnTouch(kThread, page, kAll).ahead.count;
+  }
+  EXPECT_LT(ahead, 100u);
+}
+
+TEST(ReadStreams, NothingIsPlannedOutside) {
+  const PageRange narrow(kMiddle, PageCount(50));
+  for (const int64_t stride : {1, 7}) {
+    ReadStreams streams;
+    for (uint64_t i = 0; i * static_cast<uint64_t>(stride) < 50; ++i) {
+      const PageSeries touched{narrow.begin, stride, 50};
+      const PageSeries ahead = streams.OnTouch(kThread, touched.At(i), narrow).ahead;
+      for (uint64_t k = 0; k < ahead.count; ++k) EXPECT_TRUE(narrow.Contains(ahead.At(k)));
+    }
+  }
+}
+
+// What could not be begun is planned again.
+TEST(ReadStreams, GoesOnWhereItWasBegun) {
+  ReadStreams streams;
+  (void)streams.OnTouch(kThread, kMiddle, kAll);
+  const PageSeries first = streams.OnTouch(kThread, kMiddle + PageCount(1), kAll).ahead;
+  ASSERT_EQ(first.count, 4u);
+  streams.OnBegun(1);
+  const PageSeries second = streams.OnTouch(kThread, kMiddle + PageCount(2), kAll).ahead;
+  EXPECT_EQ(second.first, first.At(1));
+  streams.OnBegun(0);
+  const PageSeries third = streams.OnTouch(kThread, kMiddle + PageCount(3), kAll).ahead;
+  EXPECT_EQ(third.first, kMiddle + PageCount(4));
+}
+
+// A touch that could not be served is reported again: it belongs to the same stream.
+TEST(ReadStreams, ATouchMayBeReportedAgain) {
+  ReadStreams streams;
+  (void)streams.OnTouch(kThread, kMiddle, kAll);
+  (void)streams.OnTouch(kThread, kMiddle, kAll);
+  const PageSeries first = streams.OnTouch(kThread, kMiddle + PageCount(1), kAll).ahead;
+  ASSERT_EQ(first.first, kMiddle + PageCount(2));
+  streams.OnBegun(0);
+  const ReadStreams::Plan again = streams.OnTouch(kThread, kMiddle + PageCount(1), kAll);
+  EXPECT_EQ(again.ahead.first, first.first);
+  EXPECT_EQ(again.passed.count, 0u);
+}
+
+TEST(ReadStreams, WasteShortensTheWindowsAndUseLengthensThem) {
+  ReadStreams streams;
+  const auto longest = [&](PageIndex from) {
+    Reader reader(streams, kThread);
+    reader.Run(from, 1, 4096);
+    return *std::max_element(reader.windows().begin(), reader.windows().end());
+  };
+  EXPECT_EQ(longest(kMiddle), 512u);
+  streams.OnWasted(256);
+  streams.OnWasted(256);
+  EXPECT_EQ(longest(kMiddle + PageCount(10000)), 128u);
+  streams.OnUsed(4096);
+  EXPECT_EQ(longest(kMiddle + PageCount(20000)), 256u);
+  // A little waste beside much use changes nothing.
+  streams.OnUsed(4000);
+  streams.OnWasted(256);
+  EXPECT_EQ(longest(kMiddle + PageCount(30000)), 256u);
+  streams.set_most(16);
+  EXPECT_EQ(longest(kMiddle + PageCount(40000)), 16u);
+}
+
+}  // namespace
+}  // namespace userpager

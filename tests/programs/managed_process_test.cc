@@ -1,0 +1,319 @@
+// What a program of the tests' own sees with its memory managed: each test runs this program once
+// more under the preload library, and there the disabled test of the same name.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/programs/program_run.h"
+
+namespace userpager::programs {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr const char* kMemory = "4M";
+constexpr size_t kWords = size_t{3} << 20;  // 24 MiB of them
+
+void RunManaged(const std::string& name) {
+  const ProgramRun run = RunProgram({"/proc/self/exe", "--gtest_also_run_disabled_tests",
+                              "--gtest_filter=Managed.DISABLED_" + name},
+                             {.memory = kMemory, .input = {}, .environment = {}});
+  if (run.status == 126) GTEST_SKIP() << "the pager cannot run here: " << run.complaints;
+  EXPECT_EQ(0, run.status) << run.output << run.complaints;
+  EXPECT_NE(std::string::npos, run.output.find("[  PASSED  ] 1 test")) << run.output;
+}
+
+TEST(ManagedProcess, ForkStorm) { RunManaged("ForkStorm"); }
+TEST(ManagedProcess, SystemCallsOnPagesThatAreOut) { RunManaged("SystemCallsOnPagesThatAreOut"); }
+TEST(ManagedProcess, MallocsFamily) { RunManaged("MallocsFamily"); }
+TEST(ManagedProcess, ThreadsOnStacksFromMalloc) { RunManaged("ThreadsOnStacksFromMalloc"); }
+TEST(ManagedProcess, ForkOnAStackFromMalloc) { RunManaged("ForkOnAStackFromMalloc"); }
+TEST(ManagedProcess, ForkedChildHasItsParentsMappings) {
+  RunManaged("ForkedChildHasItsParentsMappings");
+}
+
+uint64_t WordOf(size_t i) { return i * 0x9e37'79b9'7f4a'7c15; }
+
+bool AreRight(const std::vector<uint64_t>& words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != WordOf(i)) return false;
+  }
+  return true;
+}
+
+// In a child: reads everything, writes everything, forks once more.
+[[noreturn]] void LiveAsChild(std::vector<uint64_t>& words, unsigned kind) {
+  if (kind % 7 == 0) {
+    execl("/bin/true", "true", nullptr);
+    _exit(10);
+  }
+  if (!AreRight(words)) _exit(11);
+  for (uint64_t& word : words) word = ~word;
+  if (kind % 5 == 0) {
+    const pid_t child = fork();
+    if (child == 0) _exit(words[words.size() / 2] == ~WordOf(words.size() / 2) ? 0 : 12);
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) _exit(13);
+  }
+  std::vector<char> more(1 << 20, 'x');
+  _exit(more[12345] == 'x' && words[0] == ~WordOf(0) ? 0 : 14);
+}
+
+TEST(Managed, DISABLED_ForkStorm) {
+  constexpr unsigned kForks = 30;
+  constexpr unsigned kThreads = 3;
+  std::vector<uint64_t> words(kWords / 2);
+  for (size_t i = 0; i < words.size(); ++i) words[i] = WordOf(i);
+  std::atomic<bool> stop{false};
+  std::atomic<unsigned> wrong{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      std::vector<uint64_t> own(kWords / 8);
+      while (!stop) {
+        const size_t i = random() % own.size();
+        if (own[i] != 0 && own[i] != WordOf(i + t)) ++wrong;
+        own[i] = WordOf(i + t);
+        std::free(std::malloc(random() % 100'000));
+      }
+    });
+  }
+  std::mt19937 random(7);
+  for (unsigned i = 0; i < kForks; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) LiveAsChild(words, i);
+    const bool killed = i % 4 == 1;
+    if (killed) {
+      usleep(static_cast<useconds_t>(random() % 20'000));
+      kill(child, SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+    if (!killed) {
+      EXPECT_EQ(0, status) << "child " << i;
+    }
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(0u, wrong);
+  EXPECT_TRUE(AreRight(words));
+}
+
+// A page that is not in memory, or at least not in its place.
+class PageOut {
+ public:
+  PageOut() {
+    void* got = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page_ = static_cast<char*>(got);
+    std::memset(page_, 'a', kPage);
+    page_[0] = '/';
+    page_[1] = '\0';
+    Leave();
+  }
+  ~PageOut() { munmap(page_, kPage); }
+  char* get() { return page_; }
+  void Leave() { EXPECT_EQ(0, madvise(page_, kPage, MADV_PAGEOUT)); }
+
+ private:
+  char* page_;
+};
+
+TEST(Managed, DISABLED_SystemCallsOnPagesThatAreOut) {
+  int pipe_ends[2];
+  int sockets[2];
+  ASSERT_EQ(0, pipe(pipe_ends));
+  ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+  PageOut page;
+  EXPECT_EQ(100, write(pipe_ends[1], page.get() + 8, 100));
+  page.Leave();
+  EXPECT_EQ(100, read(pipe_ends[0], page.get() + 1000, 100));
+  page.Leave();
+  iovec part{page.get() + 8, 50};
+  EXPECT_EQ(50, writev(pipe_ends[1], &part, 1));
+  page.Leave();
+  EXPECT_EQ(50, readv(pipe_ends[0], &part, 1));
+  page.Leave();
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  EXPECT_EQ(50, sendmsg(sockets[0], &message, 0));
+  page.Leave();
+  EXPECT_EQ(50, recvmsg(sockets[1], &message, 0));
+  page.Leave();
+  const int self = open("/proc/self/exe", O_RDONLY);
+  EXPECT_EQ(64, pread(self, page.get() + 64, 64, 0));
+  EXPECT_EQ(0, std::memcmp(page.get() + 64, "\177ELF", 4));
+  page.Leave();
+  EXPECT_EQ(0, access(page.get(), F_OK)) << "the path is in the page";
+  page.Leave();
+  const int folder = open(page.get(), O_RDONLY | O_DIRECTORY);
+  page.Leave();
+  EXPECT_GT(syscall(SYS_getdents64, folder, page.get() + 512, 1024), 0);
+  page.Leave();
+  auto* number = reinterpret_cast<int*>(page.get() + 256);
+  EXPECT_EQ(0, ioctl(pipe_ends[0], FIONREAD, number));
+  page.Leave();
+  EXPECT_EQ(0, syscall(SYS_clock_gettime, CLOCK_MONOTONIC, page.get() + 128));
+  page.Leave();
+  EXPECT_EQ(0, syscall(SYS_futex, number, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0));
+  page.Leave();
+  EXPECT_EQ(-1, syscall(SYS_futex, number, FUTEX_WAIT_PRIVATE, 99, nullptr, nullptr, 0));
+  EXPECT_EQ(EAGAIN, errno);
+  const int poller = epoll_create1(0);
+  epoll_event wanted{EPOLLOUT, {.u64 = 5}};
+  ASSERT_EQ(0, epoll_ctl(poller, EPOLL_CTL_ADD, pipe_ends[1], &wanted));
+  page.Leave();
+  auto* events = reinterpret_cast<epoll_event*>(page.get() + 2048);
+  EXPECT_EQ(1, epoll_wait(poller, events, 4, -1));
+  EXPECT_EQ(5u, events->data.u64);
+  for (const int fd : {pipe_ends[0], pipe_ends[1], sockets[0], sockets[1], self, folder, poller}) {
+    close(fd);
+  }
+}
+
+TEST(Managed, DISABLED_MallocsFamily) {
+  std::mt19937_64 random(3);
+  struct Block {
+    unsigned char* at;
+    size_t bytes;
+    unsigned char mark;
+  };
+  std::vector<Block> blocks;
+  const auto check = [](const Block& block) {
+    return block.bytes == 0 ||
+           (block.at[0] == block.mark && block.at[block.bytes - 1] == block.mark);
+  };
+  for (unsigned i = 0; i < 6000; ++i) {
+    const size_t bytes = 1 + random() % (i % 50 == 0 ? 300'000 : 6000);
+    const auto mark = static_cast<unsigned char>(random());
+    if (blocks.size() > 2500 || (random() % 4 == 0 && !blocks.empty())) {
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      ASSERT_TRUE(check(blocks.back()));
+      std::free(blocks.back().at);
+      blocks.pop_back();
+      continue;
+    }
+    void* made = nullptr;
+    size_t alignment = 1;
+    switch (random() % 5) {
+      case 0: made = std::malloc(bytes); break;
+      case 1: made = std::calloc(1, bytes); break;
+      case 2: made = std::realloc(std::malloc(10), bytes); break;
+      case 3: made = std::aligned_alloc(alignment = 256, bytes); break;
+      default: ASSERT_EQ(0, posix_memalign(&made, alignment = 16384, bytes));
+    }
+    ASSERT_NE(nullptr, made);
+    ASSERT_EQ(0u, reinterpret_cast<uintptr_t>(made) % alignment);
+    auto* at = static_cast<unsigned char*>(made);
+    at[0] = at[bytes - 1] = mark;
+    blocks.push_back({at, bytes, mark});
+  }
+  for (const Block& block : blocks) {
+    ASSERT_TRUE(check(block));
+    std::free(block.at);
+  }
+}
+
+// The kernel writes to the top of a thread's stack when the thread exits, and nobody would bring it
+// back then: it is locked, which MADV_DONTNEED tells.
+TEST(Managed, DISABLED_ThreadsOnStacksFromMalloc) {
+  constexpr size_t kStackBytes = 256 * 1024;
+  auto* stack = static_cast<char*>(std::aligned_alloc(kPage, kStackBytes));
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(0, pthread_attr_setstack(&attributes, stack, kStackBytes));
+  EXPECT_EQ(0, madvise(stack, kPage, MADV_DONTNEED));
+  EXPECT_EQ(-1, madvise(stack + kStackBytes - kPage, kPage, MADV_DONTNEED));
+  EXPECT_EQ(EINVAL, errno);
+  pthread_t thread;
+  ASSERT_EQ(0, pthread_create(&thread, &attributes, [](void*) -> void* {
+              std::vector<char> memory(6 << 20, 'x');
+              return reinterpret_cast<void*>(static_cast<uintptr_t>(memory[5 << 20]));
+            }, nullptr));
+  void* result = nullptr;
+  EXPECT_EQ(0, pthread_join(thread, &result));
+  EXPECT_EQ(uintptr_t{'x'}, reinterpret_cast<uintptr_t>(result));
+  pthread_attr_destroy(&attributes);
+}
+
+int status_of_child = -1;
+
+void ForkHere() {
+  std::vector<char> memory(8 << 20, 'x');
+  const pid_t child = fork();
+  if (child == 0) _exit(memory[7 << 20] == 'x' ? 0 : 1);
+  waitpid(child, &status_of_child, 0);
+}
+
+TEST(Managed, DISABLED_ForkOnAStackFromMalloc) {
+  constexpr size_t kStackBytes = 256 * 1024;
+  ucontext_t here;
+  ucontext_t there;
+  ASSERT_EQ(0, getcontext(&there));
+  there.uc_stack.ss_sp = std::malloc(kStackBytes);
+  there.uc_stack.ss_size = kStackBytes;
+  there.uc_link = &here;
+  makecontext(&there, ForkHere, 0);
+  ASSERT_EQ(0, swapcontext(&here, &there));
+  EXPECT_EQ(0, status_of_child);
+  std::free(there.uc_stack.ss_sp);
+}
+
+TEST(Managed, DISABLED_ForkedChildHasItsParentsMappings) {
+  constexpr size_t kPages = 2500;
+  auto* memory = static_cast<char*>(mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  for (size_t i = 0; i < kPages; ++i) memory[i * kPage] = static_cast<char>(i);
+  ASSERT_EQ(0, mprotect(memory + 10 * kPage, kPage, PROT_READ));
+  ASSERT_EQ(0, mprotect(memory + 20 * kPage, kPage, PROT_NONE));
+  ASSERT_EQ(0, munmap(memory + 30 * kPage, kPage));
+  const pid_t child = fork();
+  if (child == 0) {
+    // Each of the three in a process of its own: they end it.
+    const auto dies = [&](size_t page, bool write) {
+      const pid_t victim = fork();
+      if (victim == 0) {
+        volatile char* at = memory + page * kPage;
+        if (write) *at = 1;
+        _exit(*at);
+      }
+      int status = 0;
+      waitpid(victim, &status, 0);
+      return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+    };
+    bool right = dies(10, true) && dies(20, false) && dies(30, false);
+    right = right && mprotect(memory + 20 * kPage, kPage, PROT_READ | PROT_WRITE) == 0;
+    for (size_t i = 0; i < kPages; ++i) {
+      if (i != 30) right = right && memory[i * kPage] == static_cast<char>(i);
+    }
+    right = right && mremap(memory, 30 * kPage, 10 * kPage, 0) == memory;
+    _exit(right ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(child, waitpid(child, &status, 0));
+  EXPECT_EQ(0, status);
+}
+
+}  // namespace
+}  // namespace userpager::programs

@@ -1,0 +1,124 @@
+// The userpager tool: what it runs, what it refuses, and how it ends.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/programs/program_run.h"
+
+namespace userpager::programs {
+namespace {
+
+ProgramRun Tool(std::vector<std::string> arguments, std::vector<std::string> environment = {}) {
+  arguments.insert(arguments.begin(), USERPAGER_TOOL);
+  return RunProgram(arguments, {.memory = "", .input = {}, .environment = environment});
+}
+
+bool Says(const ProgramRun& run, const std::string& what) {
+  return run.complaints.find(what) != std::string::npos;
+}
+
+class ToolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              ("userpager_tool_" + std::to_string(getpid()));
+    std::filesystem::create_directory(folder_);
+    works_ = Tool({"doctor"}).status == 0;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string Write(const std::string& name, const std::string& text, unsigned mode) const {
+    const std::string path = (folder_ / name).string();
+    std::ofstream(path) << text;
+    chmod(path.c_str(), mode);
+    return path;
+  }
+
+  std::filesystem::path folder_;
+  bool works_ = false;
+};
+
+TEST_F(ToolTest, UsageErrorsAreTwo) {
+  EXPECT_EQ(2, Tool({}).status);
+  EXPECT_EQ(2, Tool({"walk"}).status);
+  EXPECT_EQ(2, Tool({"run"}).status);
+  EXPECT_EQ(2, Tool({"run", "--memory"}).status);
+  EXPECT_EQ(2, Tool({"run", "--speed", "9", "true"}).status);
+  EXPECT_EQ(2, Tool({"run", "--children", "some", "true"}).status);
+  const ProgramRun run = Tool({"run", "--memory", "much", "true"});
+  EXPECT_EQ(2, run.status);
+  EXPECT_TRUE(Says(run, "much")) << run.complaints;
+  EXPECT_EQ(0, Tool({"--help"}).status);
+}
+
+TEST_F(ToolTest, WhatCannotBeExecutedIsAsEnvHasIt) {
+  EXPECT_EQ(127, Tool({"run", "no-such-program-anywhere"}).status);
+  EXPECT_EQ(127, Tool({"run", "/no/such/program"}).status);
+  EXPECT_EQ(126, Tool({"run", Write("text", "nothing", 0644)}).status);
+}
+
+TEST_F(ToolTest, StaticProgramsAreRefused) {
+  const std::string source = Write("static.c", "int main(void) { return 0; }\n", 0644);
+  const std::string program = (folder_ / "static").string();
+  if (RunProgram({USERPAGER_C_COMPILER, "-static", "-o", program, source}).status != 0) {
+    GTEST_SKIP() << "no static program can be linked here";
+  }
+  const ProgramRun run = Tool({"run", program});
+  EXPECT_EQ(126, run.status);
+  EXPECT_TRUE(Says(run, "statically")) << run.complaints;
+  // A script is run by its interpreter.
+  EXPECT_EQ(126, Tool({"run", Write("script", "#!" + program + "\n", 0755)}).status);
+}
+
+TEST_F(ToolTest, ProgramsWithMoreRightsAreRefused) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a file somebody else's";
+  const std::string program = Write("other", "", 0755);
+  std::filesystem::copy_file("/bin/true", program,
+                             std::filesystem::copy_options::overwrite_existing);
+  ASSERT_EQ(0, chown(program.c_str(), 65534, 65534));
+  ASSERT_EQ(0, chmod(program.c_str(), 04755));
+  const ProgramRun run = Tool({"run", program});
+  EXPECT_EQ(126, run.status);
+  EXPECT_TRUE(Says(run, "set-uid")) << run.complaints;
+}
+
+TEST_F(ToolTest, TheProgramsEndIsTheToolsEnd) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  const ProgramRun run = Tool({"run", "--memory", "8M", "--", "sh", "-c",
+                               "echo out; echo err >&2; exit 7"});
+  EXPECT_EQ(7, run.status);
+  EXPECT_EQ("out\n", run.output);
+  EXPECT_EQ("err\n", run.complaints);
+  EXPECT_EQ(128 + 15, Tool({"run", "sh", "-c", "kill -TERM $$"}).status);
+}
+
+TEST_F(ToolTest, OptionsComeOverTheEnvironment) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  const ProgramRun run =
+      Tool({"run", "--memory=6M", "sh", "-c", "echo $USERPAGER_CONF; echo $LD_PRELOAD"},
+           {"USERPAGER_CONF=memory:9M,shards:2", "LD_PRELOAD=libm.so.6"});
+  EXPECT_EQ("shards:2,memory:6M\n" + std::string(USERPAGER_PRELOAD_LIBRARY) + ":libm.so.6\n",
+            run.output);
+  const ProgramRun alone = Tool({"run", "--children", "none", "sh", "-c", "echo .$LD_PRELOAD"});
+  EXPECT_EQ(".\n", alone.output);
+}
+
+TEST_F(ToolTest, StatisticsAreJson) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  const std::string file = (folder_ / "stats.json").string();
+  const ProgramRun run =
+      Tool({"run", "--stats", file, "--memory", "8M", "/usr/bin/python3", "-c", ""});
+  ASSERT_EQ(0, run.status) << run.complaints;
+  const ProgramRun check = RunProgram(
+      {"/usr/bin/python3", "-c",
+       "import json, sys; print(json.load(open(sys.argv[1]))['memory_limit_bytes'])", file});
+  EXPECT_EQ("8388608\n", check.output) << check.complaints;
+}
+
+}  // namespace
+}  // namespace userpager::programs

@@ -1,0 +1,349 @@
+#include "tests/simulation/api_caller.h"
+
+#include <errno.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/pager/buffer_pool.h"
+
+namespace userpager::simulation {
+namespace {
+
+constexpr uint64_t kSmallestLimit = 32;         // Pager::SmallestMemoryLimit(1)
+constexpr uint64_t kTurnoverPages = 256;        // as in Pager
+constexpr uint64_t kLimitPatienceNs = 5'000'000'000;
+constexpr uint64_t kNapNs = 500'000;
+constexpr size_t kMostRequests = 3;
+// Slots that a failing store may take out of service behind the back of the commit limit.
+constexpr uint64_t kSlotsForFailures = 32;
+
+constexpr Protection kReadWrite{BaseProtection::kReadWrite};
+constexpr Protection kReadOnly{BaseProtection::kReadOnly};
+constexpr Protection kNoAccess{BaseProtection::kNoAccess};
+constexpr Protection kGuarded{BaseProtection::kReadWrite, true};
+constexpr Protection kExecuteRead{BaseProtection::kExecuteRead};
+constexpr Protection kExecuteReadWrite{BaseProtection::kExecuteReadWrite};
+
+bool All(Reservation& reservation, PageRange range, auto condition) {
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    if (!condition(reservation.At(page))) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool ApiCaller::waits() const {
+  return std::any_of(requests_.begin(), requests_.end(),
+                     [](const Request& r) { return r.request->done.load() == 0; });
+}
+
+void ApiCaller::Step() {
+  EndRequests();
+  if (machine_.change.has_value()) return GoOnWithChange();
+  if (lowering_ && machine_.dice.OneIn(2)) return GoOnWithLimit();
+  unsigned total = 0;
+  for (const unsigned weight : machine_.scenario.call_weights) total += weight;
+  if (total == 0) return;
+  uint64_t drawn = machine_.dice.Below(total);
+  for (unsigned i = 0; i < kCallKinds; ++i) {
+    const unsigned weight = machine_.scenario.call_weights[i];
+    if (drawn < weight) return Begin(static_cast<Call>(i));
+    drawn -= weight;
+  }
+}
+
+void ApiCaller::Finish() {
+  EndRequests();
+  if (machine_.change.has_value()) GoOnWithChange();
+  if (lowering_) GoOnWithLimit();
+}
+
+void ApiCaller::Begin(Call call) {
+  switch (call) {
+    case Call::kReserve: return Reserve();
+    case Call::kRelease: return Release(machine_.dice.Below(machine_.scenario.reservations));
+    case Call::kCommit: return Change(true);
+    case Call::kDecommit: return Decommit();
+    case Call::kProtect: return Change(false);
+    case Call::kLock: return Lock();
+    case Call::kUnlock: return Unlock();
+    case Call::kTrim: return Trim();
+    case Call::kBringIn:
+      if (const Reservation* reservation = Any(); reservation != nullptr) {
+        BringIn(AnyRange(*reservation), false, false);
+      }
+      return;
+    case Call::kLimit: return BeginLimit();
+    case Call::kGrow:
+      (void)machine_.page_file.Grow(machine_.page_file.usable() + PageCount(1));
+      return;
+  }
+}
+
+Reservation* ApiCaller::Any() {
+  return machine_.reservations[machine_.dice.Below(machine_.scenario.reservations)].get();
+}
+
+PageRange ApiCaller::AnyRange(const Reservation& reservation) {
+  Dice& dice = machine_.dice;
+  const PageRange all = reservation.range();
+  if (dice.OneIn(8)) return all;
+  const PageIndex begin = all.begin + PageCount(dice.Below(all.count().value()));
+  const uint64_t longest = dice.OneIn(3) ? 64 : 8;
+  const uint64_t most = std::min((all.end - begin).value(), longest);
+  return PageRange(begin, PageCount(dice.Between(1, most)));
+}
+
+Protection ApiCaller::AnyProtection() {
+  Dice& dice = machine_.dice;
+  if (machine_.scenario.executable && dice.OneIn(3)) {
+    return dice.OneIn(2) ? kExecuteRead : kExecuteReadWrite;
+  }
+  switch (dice.Below(8)) {
+    case 0: return kReadOnly;
+    case 1: return kNoAccess;
+    case 2: return kGuarded;
+    default: return kReadWrite;
+  }
+}
+
+// As Pager::CommitLimitNow.
+uint64_t ApiCaller::CommitLimit(uint64_t memory_limit) const {
+  const uint64_t held_back = BufferPool::PagesFor(PageCount(memory_limit)).value() + 8 +
+                             std::min(memory_limit / 16, kTurnoverPages);
+  const uint64_t kept = machine_.scenario.most_bad_writes > 0 ? kSlotsForFailures : 0;
+  const uint64_t most = memory_limit - held_back + machine_.page_file.usable().value();
+  return most > kept ? most - kept : 0;
+}
+
+bool ApiCaller::MayCommit(uint64_t pages) {
+  uint64_t limit = machine_.ledger.limit().value();
+  if (lowering_) limit = std::min(limit, limit_before_.value());
+  const uint64_t wanted = machine_.CountCommitted() + pages;
+  if (wanted > CommitLimit(limit)) {
+    (void)machine_.page_file.Grow(machine_.page_file.usable() + PageCount(pages));
+  }
+  return wanted <= CommitLimit(limit);
+}
+
+void ApiCaller::ReserveFirst() {
+  for (unsigned i = 0; i < machine_.scenario.reservations; ++i) Reserve();
+}
+
+// As Pager::Reserve.
+void ApiCaller::Reserve() {
+  Dice& dice = machine_.dice;
+  size_t index = 0;
+  while (index < machine_.scenario.reservations && machine_.reservations[index] != nullptr) ++index;
+  if (index == machine_.scenario.reservations) return;
+  const uint64_t most = machine_.scenario.reservation_pages;
+  const PageCount pages(dice.OneIn(4) ? dice.Between(1, most) : most);
+  const PageRange range(PageIndex(kFirstReservation + index * kReservationStep), pages);
+  const bool commit = dice.Below(4) != 0 && MayCommit(pages.value());
+  const Protection protection = dice.OneIn(8) ? AnyProtection() : kReadWrite;
+  auto made = std::make_unique<Reservation>(range, protection, commit);
+  (void)machine_.platform.Register(range);
+  if (commit) Prepare(*made, range, protection);
+  if (machine_.shard->AddStripe(&made->stripe()) != 0) machine_.verdict.Fail("AddStripe");
+  machine_.reservations[index] = std::move(made);
+}
+
+// As Pager::Release.
+void ApiCaller::Release(size_t index) {
+  std::unique_ptr<Reservation>& reservation = machine_.reservations[index];
+  if (reservation == nullptr) return;
+  const PageRange range = reservation->range();
+  machine_.shard->RemoveStripe(&reservation->stripe(), range, SpaceAfter::kUnmapped);
+  machine_.platform.Forget(range);
+  reservation = nullptr;
+}
+
+void ApiCaller::ReleaseAll() {
+  for (size_t i = 0; i < machine_.scenario.reservations; ++i) Release(i);
+}
+
+// As Pager::PrepareAccess, where all of a reservation is one span.
+void ApiCaller::Prepare(Reservation& reservation, PageRange range, Protection protection) {
+  SimulatedPlatform& platform = machine_.platform;
+  if (!reservation.opened) {
+    (void)platform.SetAccess(reservation.range(), KernelAccess::kReadWrite);
+  }
+  reservation.opened = true;
+  if (protection.AllowsExecute()) {
+    (void)platform.SetAccess(range, KernelAccess::kReadWriteExecute);
+  } else {
+    CloseExecutable(reservation, range);
+  }
+}
+
+void ApiCaller::CloseExecutable(Reservation& reservation, PageRange range) {
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    if (!reservation.Load(page).protection().AllowsExecute()) continue;
+    (void)machine_.platform.SetAccess(PageRange(page, PageCount(1)), KernelAccess::kReadWrite);
+  }
+}
+
+// Pager::Commit and Pager::Protect, of which Pager::ChangeProtection is the common part.
+void ApiCaller::Change(bool commit) {
+  Reservation* reservation = Any();
+  if (reservation == nullptr) return;
+  const PageRange range = AnyRange(*reservation);
+  const uint64_t committed = reservation->CountCommitted(range);
+  if (commit ? !MayCommit(range.count().value() - committed)
+             : committed < range.count().value()) {
+    return;
+  }
+  machine_.change = ProtectionChange{range, AnyProtection()};
+  commits_ = commit;
+  change_step_ = 0;
+  GoOnWithChange();
+}
+
+void ApiCaller::GoOnWithChange() {
+  const auto [range, protection] = *machine_.change;
+  Reservation& reservation = *machine_.Find(range.begin);
+  Shard& shard = *machine_.shard;
+  if (change_step_ == 0 && !protection.AllowsAccess()) {
+    machine_.platform.set_may_refuse_to_hide(true);
+    const Errno error = shard.HidePages(reservation.stripe(), range);
+    machine_.platform.set_may_refuse_to_hide(false);
+    if (error != 0) {
+      shard.UnhidePages(reservation.stripe(), range);
+      machine_.change.reset();
+      return;
+    }
+  }
+  if (change_step_ == 1) Prepare(reservation, range, protection);
+  if (change_step_++ < 2) return;
+  shard.SetProtection(reservation.stripe(), range, protection, commits_);
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    ModelPage& model = reservation.At(page);
+    model.committed = true;
+    model.protection = protection;
+    if (!protection.AllowsAccess()) model.locked = false;
+  }
+  machine_.change.reset();
+}
+
+void ApiCaller::Decommit() {
+  Reservation* reservation = Any();
+  if (reservation == nullptr) return;
+  const PageRange range = AnyRange(*reservation);
+  CloseExecutable(*reservation, range);
+  machine_.shard->DecommitPages(reservation->stripe(), range);
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    reservation->At(page) = ModelPage{};
+  }
+}
+
+// As Pager::LockPages and Reservations::LockPages.
+void ApiCaller::Lock() {
+  Reservation* reservation = Any();
+  if (reservation == nullptr || requests_.size() == kMostRequests) return;
+  const PageRange range = AnyRange(*reservation);
+  if (!All(*reservation, range, [](const ModelPage& page) { return page.AllowsAccess(); })) return;
+  const uint64_t limit = machine_.ledger.limit().value();
+  uint64_t locked = machine_.shard->locked_pages().value();
+  bool had_locks = false;
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    had_locks |= reservation->At(page).locked;
+    locked += !reservation->At(page).locked;
+  }
+  if (limit < kSmallestLimit || locked > (limit - kSmallestLimit) / 2) return;
+  machine_.shard->LockPages(reservation->stripe(), range);
+  for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = true;
+  BringIn(range, true, had_locks);
+}
+
+void ApiCaller::Unlock() {
+  Reservation* reservation = Any();
+  if (reservation == nullptr) return;
+  const PageRange range = AnyRange(*reservation);
+  const bool all_locked =
+      All(*reservation, range, [](const ModelPage& page) { return page.locked; });
+  if (machine_.shard->AllLocked(reservation->stripe(), range) != all_locked) {
+    return machine_.verdict.Fail("the shard does not know which pages are locked");
+  }
+  if (!all_locked) return machine_.shard->TrimPages(reservation->stripe(), range);
+  machine_.shard->UnlockPages(reservation->stripe(), range);
+  for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = false;
+}
+
+void ApiCaller::Trim() {
+  Reservation* reservation = Any();
+  if (reservation == nullptr) return;
+  machine_.shard->TrimPages(reservation->stripe(), AnyRange(*reservation));
+}
+
+void ApiCaller::BringIn(PageRange range, bool lock, bool had_locks) {
+  if (requests_.size() == kMostRequests) return;
+  auto request = std::make_unique<BringInRequest>();
+  request->range = range;
+  machine_.shard->Post(request.get());
+  machine_.Kick();
+  requests_.push_back({std::move(request), range, lock, had_locks});
+}
+
+void ApiCaller::EndRequests() {
+  for (size_t i = 0; i < requests_.size();) {
+    if (requests_[i].request->done.load() == 0) {
+      ++i;
+      continue;
+    }
+    EndRequest(requests_[i]);
+    requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+// Others may have changed the pages since the request was made.
+void ApiCaller::EndRequest(const Request& ended) {
+  const Errno error = ended.request->error;
+  if (error != 0 && error != EIO && error != EAGAIN) {
+    machine_.verdict.Fail(absl::StrCat("pages were not brought in: error ", error));
+  }
+  Reservation* reservation = machine_.Find(ended.range.begin);
+  if (!ended.lock || ended.had_locks || error == 0 || reservation == nullptr) return;
+  const PageRange range = ended.range.Clip(reservation->range());
+  machine_.shard->UnlockPages(reservation->stripe(), range);
+  for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = false;
+}
+
+// As Pager::SetMemoryLimit.
+void ApiCaller::BeginLimit() {
+  if (lowering_) return;
+  Dice& dice = machine_.dice;
+  const uint64_t most = std::min<uint64_t>(2 * machine_.scenario.limit_pages, kMostFrames);
+  const PageCount limit(dice.Between(kSmallestLimit, most));
+  if (machine_.shard->locked_pages().value() + kSmallestLimit > limit.value()) return;
+  if (machine_.CountCommitted() > CommitLimit(limit.value())) return;
+  limit_before_ = machine_.ledger.limit();
+  machine_.ledger.set_limit(limit);
+  lowest_ = machine_.ledger.charged();
+  progress_ns_ = machine_.now_ns();
+  lowering_ = true;
+  GoOnWithLimit();
+}
+
+void ApiCaller::GoOnWithLimit() {
+  FrameLedger& ledger = machine_.ledger;
+  machine_.shard->OnLimitChanged();
+  machine_.Kick();
+  if (ledger.charged() <= ledger.limit()) {
+    lowering_ = false;
+    return;
+  }
+  machine_.PassTime(kNapNs);
+  if (ledger.charged() < lowest_ || machine_.shard->has_transfers()) {
+    lowest_ = std::min(lowest_, ledger.charged());
+    progress_ns_ = machine_.now_ns();
+  } else if (machine_.now_ns() - progress_ns_ > kLimitPatienceNs) {
+    ledger.set_limit(limit_before_);
+    lowering_ = false;
+    machine_.shard->OnLimitChanged();
+    machine_.Kick();
+  }
+}
+
+}  // namespace userpager::simulation

@@ -1,0 +1,73 @@
+// ApiCaller: the calls of the API that the simulated program makes. What Pager and Reservations do
+// with a shard is done here in the same order, in steps between which threads and the shard go on.
+#ifndef USERPAGER_TESTS_SIMULATION_API_CALLER_H_
+#define USERPAGER_TESTS_SIMULATION_API_CALLER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "tests/simulation/machine.h"
+
+namespace userpager::simulation {
+
+class ApiCaller {
+ public:
+  explicit ApiCaller(Machine& machine) : machine_(machine) {}
+
+  // A call is begun, or one that is under way goes on.
+  void Step();
+  // Goes on with what is under way; begins nothing.
+  void Finish();
+  bool is_busy() const { return machine_.change.has_value() || !requests_.empty() || lowering_; }
+  // Somebody waits for the shard.
+  bool waits() const;
+  void ReserveFirst();
+  void ReleaseAll();
+
+ private:
+  struct Request {
+    std::unique_ptr<BringInRequest> request;
+    PageRange range;
+    bool lock;
+    bool had_locks;
+  };
+
+  void Begin(Call call);
+  void Reserve();
+  void Release(size_t index);
+  void Change(bool commit);
+  void GoOnWithChange();
+  void Prepare(Reservation& reservation, PageRange range, Protection protection);
+  void CloseExecutable(Reservation& reservation, PageRange range);
+  void Decommit();
+  void Lock();
+  void Unlock();
+  void Trim();
+  void BringIn(PageRange range, bool lock, bool had_locks);
+  void EndRequests();
+  void EndRequest(const Request& ended);
+  void BeginLimit();
+  void GoOnWithLimit();
+
+  Reservation* Any();
+  PageRange AnyRange(const Reservation& reservation);
+  Protection AnyProtection();
+  bool MayCommit(uint64_t pages);
+  uint64_t CommitLimit(uint64_t memory_limit) const;
+
+  Machine& machine_;
+  // The change of protection that machine_.change tells of.
+  bool commits_ = false;
+  unsigned change_step_ = 0;
+  std::vector<Request> requests_;
+  // The change of the memory limit.
+  bool lowering_ = false;
+  PageCount limit_before_;
+  PageCount lowest_;
+  uint64_t progress_ns_ = 0;
+};
+
+}  // namespace userpager::simulation
+
+#endif  // USERPAGER_TESTS_SIMULATION_API_CALLER_H_

@@ -1,0 +1,201 @@
+#include "tests/simulation/auditor.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "runtime/pager/buffer_pool.h"
+#include "tests/simulation/shard_view.h"
+
+namespace userpager::simulation {
+namespace {
+
+// Pages whose contents are looked at after one event, on the average: large runs are looked at less
+// often.
+constexpr uint64_t kPagesEachEvent = 150;
+
+bool HasSlotBesideFrame(PageState state) {
+  return state == PageState::kActiveClean || state == PageState::kStandby;
+}
+
+}  // namespace
+
+void Auditor::Check() {
+  if (!machine_.verdict.ok()) return;
+  if (!machine_.shard->CheckConsistency()) {
+    return machine_.verdict.Fail("the shard's structures do not agree with each other");
+  }
+  machine_.platform.CheckCharge();
+  CheckLimit();
+  uint64_t pages = 0;
+  for (const auto& reservation : machine_.reservations) {
+    if (reservation == nullptr) continue;
+    CheckLost(*reservation);
+    pages += reservation->range().count().value();
+  }
+  CheckSlots();
+  if (++turn_ % (1 + pages / kPagesEachEvent) != 0) return;
+  for (const auto& reservation : machine_.reservations) {
+    if (reservation != nullptr) CheckContents(*reservation);
+  }
+}
+
+// A limit that was lowered is passed by what was charged before, which may only become less.
+void Auditor::CheckLimit() {
+  const uint64_t charged = machine_.ledger.charged().value();
+  const uint64_t limit = machine_.ledger.limit().value();
+  if (charged > std::max(limit, charged_before_)) {
+    machine_.verdict.Fail(
+        absl::StrCat(charged, " pages are charged, and the limit is ", limit));
+  }
+  charged_before_ = charged;
+}
+
+void Auditor::CheckLost(Reservation& reservation) {
+  const PageRange range = reservation.range();
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    if (reservation.Load(page).state() != PageState::kLost) continue;
+    ModelPage& model = reservation.At(page);
+    if (model.lost) continue;
+    model.lost = true;
+    const auto found = read_from_.find(page.value());
+    if (found == read_from_.end() || !machine_.store.MayBeLost(found->second)) {
+      machine_.verdict.Fail(
+          absl::StrFormat("page %x was given up, and the store did not fail", page.value()));
+    }
+  }
+}
+
+void Auditor::CheckContents(Reservation& reservation) {
+  const PageRange range = reservation.range();
+  for (PageIndex page = range.begin; page < range.end; ++page) {
+    const ModelPage& model = reservation.At(page);
+    const Pte pte = reservation.Load(page);
+    if (pte.committed() != model.committed || pte.locked() != model.locked ||
+        (pte.committed() && !(pte.protection() == model.protection))) {
+      return machine_.verdict.Fail(absl::StrFormat(
+          "page %x is not committed, locked or protected as it should be", page.value()));
+    }
+    if (model.committed && !model.lost) CheckPage(page, model, pte);
+    ++pages_checked_;
+  }
+}
+
+void Auditor::CheckPage(PageIndex page, const ModelPage& model, Pte pte) {
+  Shard& shard = *machine_.shard;
+  static const PageBytes kZeros{};
+  switch (pte.state()) {
+    case PageState::kReserved:
+    case PageState::kLost:
+      return machine_.verdict.Fail(absl::StrFormat("page %x is gone", page.value()));
+    case PageState::kDemandZero:
+      return CheckBytes(page, model, kZeros, "as a page of zeros");
+    case PageState::kReading: {
+      const auto found = read_from_.find(page.value());
+      if (found == read_from_.end()) return machine_.verdict.Fail("a page is read by no transfer");
+      return CheckSlot(page, model, found->second);
+    }
+    case PageState::kPagedOut:
+      return CheckSlot(page, model, pte.slot());
+    case PageState::kActiveClean:
+    case PageState::kActiveDirty:
+    case PageState::kWritingInPlace: {
+      const PhysicalPage memory = machine_.platform.MappedAt(page);
+      CheckBytes(page, model, machine_.platform.At(memory), "where it is mapped");
+      break;
+    }
+    case PageState::kModified:
+    case PageState::kWriting:
+    case PageState::kStandby:
+    case PageState::kOffered: {
+      const PageIndex at = ShardTestPeer::ParkedAt(shard, pte.frame());
+      CheckBytes(page, model, *static_cast<const PageBytes*>(machine_.platform.Peek(at)),
+                 "where it is parked");
+      break;
+    }
+  }
+  if (HasSlotBesideFrame(pte.state())) {
+    CheckSlot(page, model, ShardTestPeer::FrameOf(shard, pte.frame()).slot);
+  }
+}
+
+// What the device has harmed is found by its checksum when it is read.
+void Auditor::CheckSlot(PageIndex page, const ModelPage& model, SlotIndex slot) {
+  const PageBytes* bytes = machine_.store.ContentOf(slot);
+  if (machine_.store.IsHarmed(slot)) return;
+  if (bytes == nullptr) {
+    return machine_.verdict.Fail(
+        absl::StrFormat("page %x is in slot %u, which was never written", page.value(),
+                        slot.value()));
+  }
+  CheckBytes(page, model, *bytes, "in its slot");
+}
+
+void Auditor::CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
+                         const char* where) {
+  for (unsigned i = 0; i < kModelWords; ++i) {
+    const uint64_t word = bytes.words[PlaceOfWord(i)];
+    if (word == model.words[i]) continue;
+    return machine_.verdict.Fail(absl::StrFormat("word %u of page %x is %u %s and should be %u",
+                                                 PlaceOfWord(i), page.value(), word, where,
+                                                 model.words[i]));
+  }
+}
+
+void Auditor::Own(SlotIndex slot) {
+  if (slot == kNoSlot || slot.value() >= owned_.size() || owned_[slot.value()]) {
+    return machine_.verdict.Fail(absl::StrCat("slot ", slot.value(), " has two owners"));
+  }
+  owned_[slot.value()] = true;
+  ++owned_count_;
+}
+
+void Auditor::CheckSlots() {
+  owned_.assign(machine_.scenario.file_pages + 1, false);
+  owned_count_ = 0;
+  read_from_.clear();
+  TransferTable& transfers = ShardTestPeer::Transfers(*machine_.shard);
+  for (uint32_t index = 1; index <= transfers.most(); ++index) {
+    const Transfer& transfer = transfers[index];
+    if (transfer.kind == TransferKind::kFree) continue;
+    for (unsigned i = 0; i < transfer.count; ++i) {
+      Own(transfer.slot(i));
+      if (transfer.kind == TransferKind::kRead) {
+        read_from_[transfer.pages[i].value()] = transfer.slot(i);
+      }
+    }
+  }
+  for (const auto& reservation : machine_.reservations) {
+    if (reservation == nullptr) continue;
+    const PageRange range = reservation->range();
+    for (PageIndex page = range.begin; page < range.end; ++page) {
+      const Pte pte = reservation->Load(page);
+      if (pte.state() == PageState::kPagedOut) Own(pte.slot());
+      if (!HasSlotBesideFrame(pte.state())) continue;
+      Own(ShardTestPeer::FrameOf(*machine_.shard, pte.frame()).slot);
+    }
+  }
+  if (owned_count_ == machine_.page_file.used().value()) return;
+  machine_.verdict.Fail(absl::StrCat(machine_.page_file.used().value(),
+                                     " slots are taken, and pages and transfers have ",
+                                     owned_count_));
+}
+
+void Auditor::CheckEnd() {
+  Check();
+  if (!machine_.verdict.ok()) return;
+  const uint64_t charged = machine_.ledger.charged().value();
+  const uint64_t buffers = BufferPool::PagesFor(machine_.ledger.limit()).value();
+  if (charged > buffers) {
+    machine_.verdict.Fail(absl::StrCat(charged, " pages are still charged, ", buffers,
+                                       " of them for buffers"));
+  }
+  if (machine_.page_file.used().value() != 0) {
+    machine_.verdict.Fail(absl::StrCat(machine_.page_file.used().value(), " slots are left over"));
+  }
+  if (machine_.platform.mapped() != 0) {
+    machine_.verdict.Fail(absl::StrCat(machine_.platform.mapped(), " pages are left over"));
+  }
+}
+
+}  // namespace userpager::simulation

@@ -1,0 +1,48 @@
+// Auditor: looks at everything between two events of a simulated run: whether the shard's
+// structures agree with each other and with the kernel, whether each slot has one owner, whether
+// each page's content, wherever it is, is what the program wrote, and whether memory stays within
+// the limit.
+#ifndef USERPAGER_TESTS_SIMULATION_AUDITOR_H_
+#define USERPAGER_TESTS_SIMULATION_AUDITOR_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "tests/simulation/machine.h"
+
+namespace userpager::simulation {
+
+class Auditor {
+ public:
+  explicit Auditor(Machine& machine) : machine_(machine) {}
+
+  // After every event.
+  void Check();
+  // After everything was released and nothing is under way.
+  void CheckEnd();
+  uint64_t pages_checked() const { return pages_checked_; }
+
+ private:
+  void CheckLimit();
+  void CheckLost(Reservation& reservation);
+  void CheckContents(Reservation& reservation);
+  void CheckPage(PageIndex page, const ModelPage& model, Pte pte);
+  void CheckSlot(PageIndex page, const ModelPage& model, SlotIndex slot);
+  void CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
+                  const char* where);
+  void CheckSlots();
+  void Own(SlotIndex slot);
+
+  Machine& machine_;
+  uint64_t charged_before_ = 0;
+  std::vector<bool> owned_;  // slots
+  uint64_t owned_count_ = 0;
+  absl::flat_hash_map<uint64_t, SlotIndex> read_from_;  // page: the slot of its read
+  uint64_t turn_ = 0;
+  uint64_t pages_checked_ = 0;
+};
+
+}  // namespace userpager::simulation
+
+#endif  // USERPAGER_TESTS_SIMULATION_AUDITOR_H_

@@ -1,0 +1,302 @@
+#include "tests/simulation/simulated_platform.h"
+
+#include <errno.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace userpager::simulation {
+namespace {
+
+const PageBytes kZeros{};
+// What is seen of a page that the kernel lets nobody access: COPY refuses it, and whoever looks at
+// it would die, which wrong bytes stand for here.
+const PageBytes kInaccessible{{0xdddd}};
+
+}  // namespace
+
+SimulatedPlatform::SimulatedPlatform(const Scenario& scenario, const FrameLedger& ledger,
+                                     Dice& dice, Verdict& verdict)
+    : scenario_(scenario),
+      ledger_(ledger),
+      dice_(dice),
+      verdict_(verdict),
+      faults_(scenario.platform),
+      waiters_(scenario.threads) {}
+
+SimulatedPlatform::Page* SimulatedPlatform::Find(PageIndex page) {
+  for (Area& area : areas_) {
+    if (area.range.Contains(page)) return &area.pages[(page - area.range.begin).value()];
+  }
+  return nullptr;
+}
+
+// The shard registers its parking areas itself: first that of data, then that of code.
+Errno SimulatedPlatform::Register(PageRange range) {
+  Area area{range, range.begin < PageIndex(kFirstReservation) ||
+                       range.begin >= PageIndex(kFirstReservation + 16 * kReservationStep),
+            std::vector<Page>(range.count().value())};
+  if (area.parking) {
+    const KernelAccess access =
+        parking_areas_++ == 0 ? KernelAccess::kReadWrite : KernelAccess::kReadWriteExecute;
+    for (Page& page : area.pages) page.access = access;
+  }
+  areas_.push_back(std::move(area));
+  return 0;
+}
+
+void SimulatedPlatform::Forget(PageRange range) {
+  const auto found = std::find_if(areas_.begin(), areas_.end(),
+                                  [&](const Area& area) { return area.range == range; });
+  if (found == areas_.end()) return verdict_.Fail("a range was unmapped that was never mapped");
+  for (const Page& page : found->pages) {
+    if (page.memory != 0) verdict_.Fail("a page was unmapped that was not given back");
+  }
+  areas_.erase(found);
+}
+
+bool SimulatedPlatform::IsOneMapping(PageIndex begin, PageCount count) {
+  const Page* first = Find(begin);
+  for (PageIndex page = begin; page < begin + count; ++page) {
+    const Page* other = Find(page);
+    if (other == nullptr || other->access != first->access) return false;
+  }
+  return true;
+}
+
+void SimulatedPlatform::CheckCharge() {
+  if (resident() <= ledger_.charged().value()) return;
+  verdict_.Fail(absl::StrCat(resident(), " pages are resident and ", ledger_.charged().value(),
+                             " charged"));
+}
+
+RunResult SimulatedPlatform::Install(PageIndex to, const void* contents, bool zeros,
+                                     PageCount count, InstallMode mode, WakeMode wake) {
+  if (!IsOneMapping(to, count)) return {PageCount(0), ENOENT};
+  if (contents == &kInaccessible) return {PageCount(0), EFAULT};
+  if (dice_.Happens(faults_.out_of_memory)) return {PageCount(0), ENOMEM};
+  if (dice_.Happens(faults_.again)) return {PageCount(0), EAGAIN};
+  PageCount most = count;
+  if (count.value() > 1 && dice_.Happens(faults_.short_count)) {
+    most = PageCount(dice_.Between(1, count.value() - 1));
+  }
+  const char* bytes = static_cast<const char*>(contents);
+  PageCount done;
+  for (; done < most; ++done) {
+    Page& page = *Find(to + done);
+    if (page.memory != 0) break;
+    if (page.guarded || page.poisoned) {
+      verdict_.Fail("a page was installed where a guard or a poison mark is");
+    }
+    page.memory = memory_.Map(zeros ? reinterpret_cast<const char*>(&kZeros)
+                                    : bytes + BytesOf(done));
+    page.write_protected = mode == InstallMode::kWriteProtected &&
+                           scenario_.canary != Canary::kNoWriteProtection;
+  }
+  CheckCharge();
+  const bool forgets = scenario_.canary == Canary::kForgottenWake && dice_.OneIn(20);
+  if (wake == WakeMode::kWake && !forgets) Wake(PageRange(to, done));
+  if (done == count) return {done, 0};
+  return {done, done.value() > 0 ? EAGAIN : EEXIST};
+}
+
+RunResult SimulatedPlatform::Copy(PageIndex to, const void* contents, PageCount count,
+                                  InstallMode mode, WakeMode wake) {
+  return Install(to, contents, false, count, mode, wake);
+}
+
+RunResult SimulatedPlatform::CopyZeros(PageIndex to, PageCount count, InstallMode mode,
+                                       WakeMode wake) {
+  return Install(to, nullptr, true, count, mode, wake);
+}
+
+Errno SimulatedPlatform::RefusalToMove(PageIndex to, PageIndex from) {
+  const Page& source = *Find(from);
+  const Page& target = *Find(to);
+  if (source.memory == 0) return ENOENT;
+  if (target.memory != 0) return EEXIST;
+  if (target.guarded || target.poisoned) {
+    verdict_.Fail("a page was moved to where a guard or a poison mark is");
+  }
+  if (memory_.IsPinned(source.memory) || dice_.Happens(faults_.refuse_move)) return EBUSY;
+  return 0;
+}
+
+RunResult SimulatedPlatform::Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) {
+  if (!scenario_.move) verdict_.Fail("MOVE was asked of a kernel without it");
+  if (!IsOneMapping(to, count) || !IsOneMapping(from, count)) return {PageCount(0), EINVAL};
+  const KernelAccess access = Find(from)->access;
+  if (access != Find(to)->access || access < KernelAccess::kReadWrite) {
+    return {PageCount(0), EINVAL};
+  }
+  PageCount most = count;
+  if (count.value() > 1 && dice_.Happens(faults_.short_count)) {
+    most = PageCount(dice_.Between(1, count.value() - 1));
+  }
+  PageCount done;
+  Errno refusal = 0;
+  for (; done < most; ++done) {
+    refusal = RefusalToMove(to + done, from + done);
+    if (refusal != 0) break;
+    Page& source = *Find(from + done);
+    Page& target = *Find(to + done);
+    target.memory = source.memory;
+    target.write_protected = false;
+    source = Page{.access = source.access};
+  }
+  if (wake == WakeMode::kWake) Wake(PageRange(to, done));
+  if (done == count) return {done, 0};
+  return {done, done.value() > 0 ? EAGAIN : refusal};
+}
+
+Errno SimulatedPlatform::WriteProtect(PageRange range) {
+  for (PageIndex at = range.begin; at < range.end; ++at) {
+    Page* page = Find(at);
+    if (page == nullptr) return ENOENT;
+    page->write_protected =
+        page->memory != 0 && scenario_.canary != Canary::kNoWriteProtection;
+  }
+  return 0;
+}
+
+Errno SimulatedPlatform::Unprotect(PageRange range, WakeMode wake) {
+  for (PageIndex at = range.begin; at < range.end; ++at) {
+    Page* page = Find(at);
+    if (page == nullptr) return ENOENT;
+    page->write_protected = false;
+  }
+  if (wake == WakeMode::kWake) Wake(range);
+  return 0;
+}
+
+void SimulatedPlatform::Wake(PageRange range) {
+  for (unsigned thread = 0; thread < waiters_.size(); ++thread) {
+    if (waiters_[thread].asleep && range.Contains(AwaitedBy(thread))) Interrupt(thread);
+  }
+}
+
+Errno SimulatedPlatform::Poison(PageIndex at) {
+  Page* page = Find(at);
+  if (page == nullptr) return ENOENT;
+  if (page->memory != 0 || page->poisoned) return EEXIST;
+  page->poisoned = true;
+  return 0;
+}
+
+Errno SimulatedPlatform::Unpoison(PageIndex page) { return Discard(PageRange(page, PageCount(1))); }
+
+void SimulatedPlatform::Drop(Page& page) {
+  if (page.memory != 0 && scenario_.canary != Canary::kMemoryKept) memory_.Unmap(page.memory);
+  page.memory = 0;
+  page.write_protected = false;
+  page.poisoned = false;
+}
+
+// A guard survives, as it does MADV_DONTNEED.
+Errno SimulatedPlatform::Discard(PageRange range) {
+  for (PageIndex at = range.begin; at < range.end; ++at) {
+    if (Page* page = Find(at); page != nullptr) {
+      Drop(*page);
+    } else {
+      buffers_.erase(at.value());
+    }
+  }
+  return 0;
+}
+
+Errno SimulatedPlatform::DiscardAll(std::span<const PageRange> ranges) {
+  for (const PageRange range : ranges) (void)Discard(range);
+  return 0;
+}
+
+Errno SimulatedPlatform::SetAccess(PageRange range, KernelAccess access) {
+  const Page* first = Find(range.begin);
+  if (first == nullptr) return ENOMEM;
+  const bool hides = access == KernelAccess::kNone && first->memory != 0;
+  if (hides && may_refuse_to_hide_ && dice_.Happens(faults_.no_mappings)) return ENOMEM;
+  for (PageIndex at = range.begin; at < range.end; ++at) Find(at)->access = access;
+  return 0;
+}
+
+Errno SimulatedPlatform::InstallGuard(PageIndex at) {
+  Page* page = Find(at);
+  if (page->memory != 0) verdict_.Fail("a guard discarded a page");
+  if (!scenario_.guard) verdict_.Fail("a guard was asked of a kernel without them");
+  page->guarded = true;
+  return 0;
+}
+
+Errno SimulatedPlatform::RemoveGuard(PageIndex page) {
+  Find(page)->guarded = false;
+  return 0;
+}
+
+bool SimulatedPlatform::IsPresent(PageIndex at) {
+  const Page* page = Find(at);
+  return page != nullptr && page->memory != 0;
+}
+
+// What was never registered is a read buffer, which is real.
+const void* SimulatedPlatform::Peek(PageIndex at) {
+  const Page* page = Find(at);
+  if (page == nullptr) return PointerTo(at);
+  if (page->access == KernelAccess::kNone) return &kInaccessible;
+  if (page->memory != 0) return &memory_[page->memory];
+  verdict_.Fail("a page was looked at that is not there");
+  return &kZeros;
+}
+
+TouchOutcome SimulatedPlatform::Touch(PageIndex at, bool write, PageBytes** contents) {
+  const Page* page = Find(at);
+  if (page == nullptr || page->guarded || page->access == KernelAccess::kNone ||
+      (write && page->access == KernelAccess::kRead)) {
+    return TouchOutcome::kSegv;
+  }
+  if (page->poisoned) return TouchOutcome::kBus;
+  if (page->memory == 0) return TouchOutcome::kMissing;
+  if (write && page->write_protected) return TouchOutcome::kWriteProtected;
+  *contents = &memory_[page->memory];
+  return TouchOutcome::kDone;
+}
+
+void SimulatedPlatform::Sleep(unsigned thread, const FaultMessage& message) {
+  waiters_[thread] = {true, message};
+  unread_.push_back(thread);
+}
+
+// A message that was not read yet goes with its thread, as in the kernel.
+void SimulatedPlatform::Interrupt(unsigned thread) {
+  waiters_[thread].asleep = false;
+  unread_.erase(std::remove(unread_.begin(), unread_.end(), thread), unread_.end());
+}
+
+bool SimulatedPlatform::has_sleepers() const {
+  return std::any_of(waiters_.begin(), waiters_.end(), [](const Waiter& w) { return w.asleep; });
+}
+
+FaultMessage SimulatedPlatform::ReadMessage() {
+  const unsigned thread = unread_.front();
+  unread_.pop_front();
+  return waiters_[thread].message;
+}
+
+PhysicalPage SimulatedPlatform::MappedAt(PageIndex at) {
+  const Page* page = Find(at);
+  return page == nullptr ? 0 : page->memory;
+}
+
+PhysicalPage SimulatedPlatform::Hold(PageIndex at, bool own) {
+  const Page* page = Find(at);
+  if (page == nullptr || page->access == KernelAccess::kNone) return 0;
+  const PhysicalPage memory = page->memory;
+  if (memory != 0) memory_.Pin(memory, own);
+  return memory;
+}
+
+void SimulatedPlatform::TouchBuffer(PageIndex page) {
+  buffers_.insert(page.value());
+  CheckCharge();
+}
+
+}  // namespace userpager::simulation

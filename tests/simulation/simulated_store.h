@@ -1,0 +1,104 @@
+// SimulatedStore: the page file's device and the I/O engine before it. A transfer goes through four
+// steps, each when the scheduler says so and in any order among transfers: the device takes hold of
+// the memory, moves the bytes, is done, and the shard hears of it. Faults come by seed.
+//
+// Knows: of each slot what is in it, whether the device harmed it, and how often in a row it was
+//        read wrongly. So it can tell whether the loss of a page is the device's fault.
+#ifndef USERPAGER_TESTS_SIMULATION_SIMULATED_STORE_H_
+#define USERPAGER_TESTS_SIMULATION_SIMULATED_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "runtime/page_file/io_engine.h"
+#include "runtime/page_file/page_file.h"
+#include "tests/simulation/simulated_platform.h"
+
+namespace userpager::simulation {
+
+class SimulatedStore final : public IoEngine {
+ public:
+  SimulatedStore(const Scenario& scenario, SimulatedPlatform& platform, PageFile& page_file,
+                 Dice& dice, Verdict& verdict);
+
+  // IoEngine. The simulation asks for completions by TakeCompletions, and brings messages itself.
+  Errno Open() override { return 0; }
+  unsigned capacity() const override { return kCapacity; }
+  void Submit(const IoRequest& request) override;
+  void SubmitMessageRead(int, void*, uint32_t, uint64_t) override;
+  size_t Wait(std::span<IoCompletion>, uint64_t) override { return 0; }
+
+  // Transfers that have not been told of.
+  bool is_busy() const { return !transfers_.empty(); }
+  bool has_work() const;
+  bool has_completions() const;
+  // One step of one transfer; there is work.
+  void Advance();
+  // The device takes hold of the memory of all transfers.
+  void HoldAll();
+  // Up to `most` of the transfers that are done, in any order.
+  std::vector<IoCompletion> TakeCompletions(size_t most);
+
+  // What the slot holds; nullptr where it was never written.
+  const PageBytes* ContentOf(SlotIndex slot) const;
+  // The device did something wrong to what was written there last.
+  bool IsHarmed(SlotIndex slot) const { return slots_[slot.value()].harmed; }
+  // Whether a page may be lost whose slot this was.
+  bool MayBeLost(SlotIndex slot) const;
+  uint64_t faults() const { return fault_count_; }
+
+ private:
+  static constexpr unsigned kCapacity = 128;
+
+  enum class Step : uint8_t { kSent, kHeld, kDone };
+  enum class Fate : uint8_t {
+    kGood,
+    kFail,
+    kShort,
+    kCorruptRead,
+    kCorruptWrite,
+    kDrop,
+    kTear,
+    kMisdirect,
+  };
+  struct Transfer {
+    IoDirection direction;
+    uint64_t tag;
+    std::vector<PageIndex> memory;   // one a page
+    std::vector<PhysicalPage> held;  // of a write
+    SlotIndex first;
+    bool may_fault;
+    Fate fate;
+    Step step = Step::kSent;
+    int64_t result = 0;
+  };
+  struct Slot {
+    std::unique_ptr<PageBytes> bytes;
+    bool harmed = false;
+    unsigned wrong_reads = 0;  // in a row
+  };
+
+  Fate DrawFate(IoDirection direction);
+  void Hold(Transfer& transfer);
+  void Move(Transfer& transfer);
+  void Read(Transfer& transfer);
+  void Write(Transfer& transfer);
+  void WriteSlot(SlotIndex slot, const PageBytes& from, bool half);
+  void Harm(SlotIndex slot);
+
+  const Scenario& scenario_;
+  SimulatedPlatform& platform_;
+  PageFile& page_file_;
+  Dice& dice_;
+  Verdict& verdict_;
+  const StoreFaults faults_;
+  std::vector<Transfer> transfers_;
+  std::vector<Slot> slots_;
+  unsigned bad_writes_left_;
+  uint64_t fault_count_ = 0;
+};
+
+}  // namespace userpager::simulation
+
+#endif  // USERPAGER_TESTS_SIMULATION_SIMULATED_STORE_H_
