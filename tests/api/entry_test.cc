@@ -37,7 +37,7 @@ TEST(EntryTest, ResultComesBack) {
 }
 
 TEST(EntryTest, RunsOnAStackOfItsOwn) {
-  if (kStacksAreKept) GTEST_SKIP() << "stacks are not switched under this sanitizer";
+  if (kInstrumented) GTEST_SKIP() << "stacks are not switched under this sanitizer";
   EXPECT_TRUE(RunInside([] { return IsOnRuntimeStack(); }).value());
   EXPECT_FALSE(IsOnRuntimeStack());
 }
@@ -184,7 +184,7 @@ void CallTheApi() {
 }
 
 TEST_F(ManagedStackTest, ApiFromAPagedOutStack) {
-  if (userpager::kStacksAreKept) GTEST_SKIP() << "stacks are not switched under this sanitizer";
+  if (userpager::kInstrumented) GTEST_SKIP() << "stacks are not switched under this sanitizer";
   if (Stats().kernel_mode_faults == 0) {
     GTEST_SKIP() << "swapcontext's system call cannot fault on a paged-out stack: this process has "
                     "no right to answer faults of the kernel";

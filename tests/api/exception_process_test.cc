@@ -262,6 +262,25 @@ LONG MakeAnew(PEXCEPTION_POINTERS pointers) {
              : EXCEPTION_CONTINUE_SEARCH;
 }
 
+// Waits until the pager has written all that it is going to: a write that ends later would mend
+// what is damaged, or make a file long again that was cut.
+bool AwaitEndOfWrites() {
+  uint64_t written_before = 0;
+  int quiet_looks = 0;
+  for (int look = 0; look < 4'000 && quiet_looks < 40; ++look) {
+    userpager_stats stats = {};
+    stats.struct_bytes = sizeof stats;
+    if (userpager_get_stats(&stats) != 0) return false;
+    // The one is counted when a write begins, the other when it has ended.
+    const bool quiet = stats.pages_out * kPage == stats.file_write_bytes &&
+                       stats.file_write_bytes == written_before;
+    quiet_looks = quiet ? quiet_looks + 1 : 0;
+    written_before = stats.file_write_bytes;
+    usleep(5'000);
+  }
+  return quiet_looks == 40;
+}
+
 // Pages of random words that are out of memory; nullptr where they are not.
 unsigned char* PagedOut() {
   unsigned char* base = Committed(PAGE_READWRITE, kPages * kPage);
@@ -270,6 +289,8 @@ unsigned char* PagedOut() {
   unsigned char* ballast = Committed(PAGE_READWRITE, 12 * kMiB);
   if (ballast == nullptr) return nullptr;
   memset(ballast, 9, 12 * kMiB);
+  if (!AwaitEndOfWrites()) return nullptr;
+  // Free memory, so that the pager has no reason to write again.
   VirtualFree(ballast, 0, MEM_RELEASE);
   return base;
 }

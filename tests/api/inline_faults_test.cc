@@ -389,7 +389,7 @@ TEST_F(InlineFaultsTest, OtherSignalsHandlersMayFault) {
 
 // The least stack that the kernel can put a signal's frame on, and a few hundred bytes.
 TEST_F(InlineFaultsTest, SmallAlternateStackIsEnough) {
-  if (kStacksAreKept) GTEST_SKIP() << "stacks are not switched under this sanitizer";
+  if (kInstrumented) GTEST_SKIP() << "stacks are not switched under this sanitizer";
   EXPECT_EQ(InChild([]() -> std::string {
     if (std::string problem = Start(); !problem.empty()) return problem;
     std::vector<char> stack(getauxval(AT_MINSIGSTKSZ) + 2048);
@@ -416,7 +416,7 @@ std::atomic<uint64_t> depth_reached{0};
 void RunCoroutine() { GoDeep(50); }
 
 TEST_F(InlineFaultsTest, ManagedStackWorksWithAnAlternateOne) {
-  if (kStacksAreKept) GTEST_SKIP() << "this sanitizer must know about every stack";
+  if (kInstrumented) GTEST_SKIP() << "this sanitizer must know about every stack";
   EXPECT_EQ(InChild([]() -> std::string {
     if (std::string problem = Start(); !problem.empty()) return problem;
     std::vector<char> stack(64 * 1024);

@@ -9,14 +9,14 @@
 
 #include "gtest/gtest.h"
 #include "tests/simulation/seed_runner.h"
-#include "tests/stress/stress_scale.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/seed.h"
 
 namespace userpager::simulation {
 namespace {
 
 // So that a test takes a few seconds in every build.
-constexpr uint64_t kSeeds = stress::kInstrumented ? 20 : 300;
+constexpr uint64_t kSeeds = kInstrumented ? 20 : 300;
 
 uint64_t seeds = kSeeds;
 const char* only_seed = nullptr;

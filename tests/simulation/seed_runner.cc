@@ -10,7 +10,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "tests/stress/stress_scale.h"
+#include "tests/support/sanitizers.h"
 
 namespace userpager::simulation {
 namespace {
@@ -48,7 +48,7 @@ void OnAbort(int) {
 
 // A sanitizer writes to standard error itself, and ends the process without SIGABRT.
 SeedRunner::SeedRunner() {
-  if (stress::kInstrumented) return;
+  if (kInstrumented) return;
   kept_aside = memfd_create("simulation", MFD_CLOEXEC);
   standard_error = dup(STDERR_FILENO);
   if (kept_aside < 0 || standard_error < 0 || dup2(kept_aside, STDERR_FILENO) < 0) abort();
@@ -56,7 +56,7 @@ SeedRunner::SeedRunner() {
 }
 
 SeedRunner::~SeedRunner() {
-  if (stress::kInstrumented) return;
+  if (kInstrumented) return;
   signal(SIGABRT, SIG_DFL);
   if (dup2(standard_error, STDERR_FILENO) < 0) abort();
   close(standard_error);
@@ -66,7 +66,7 @@ SeedRunner::~SeedRunner() {
 std::string SeedRunner::Run(const Scenario& scenario) {
   current_seed = scenario.seed;
   snprintf(current_scenario, sizeof current_scenario, "%s", scenario.Describe().c_str());
-  if (stress::kInstrumented) {
+  if (kInstrumented) {
     fprintf(stderr, "simulation: seed %llu\n", static_cast<unsigned long long>(scenario.seed));
   } else if (ftruncate(kept_aside, 0) != 0 || lseek(kept_aside, 0, SEEK_SET) != 0) {
     abort();
@@ -85,7 +85,7 @@ std::string SeedRunner::Run(const Scenario& scenario) {
   totals_.queued_faults += totals.queued_faults;
   totals_.digest = totals.digest;
   if (found.empty()) return "";
-  if (!stress::kInstrumented) ShowEnd();
+  if (!kInstrumented) ShowEnd();
   return absl::StrCat(found, "\n", scenario.Describe(), "\nsee it again with --seed=",
                       scenario.seed);
 }

@@ -20,6 +20,7 @@
 #include "tests/stress/resident_size.h"
 #include "tests/stress/stress_scale.h"
 #include "tests/stress/worker_process.h"
+#include "tests/support/sanitizers.h"
 
 namespace userpager::stress {
 namespace {

@@ -7,19 +7,6 @@
 
 namespace userpager::stress {
 
-// Sanitizers take memory of their own: the process's size then says nothing about the pager.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kInstrumented = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool kInstrumented = true;
-#else
-inline constexpr bool kInstrumented = false;
-#endif
-#else
-inline constexpr bool kInstrumented = false;
-#endif
-
 // 1 to 100; 100 where the variable is not set or makes no sense.
 inline uint64_t ScalePercent() {
   const char* const text = std::getenv("USERPAGER_STRESS_SCALE");
