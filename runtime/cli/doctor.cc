@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "runtime/api/machine_memory.h"
+#include "runtime/cli/command.h"
 #include "runtime/cli/run_command.h"
 #include "runtime/page_file/page_file.h"
 #include "runtime/platform/features.h"
@@ -107,8 +108,7 @@ int Doctor(const std::vector<std::string>& arguments) {
   if (arguments.size() == 2 && arguments[0] == "--page-file") {
     place = arguments[1];
   } else if (!arguments.empty()) {
-    std::cerr << "usage: userpager doctor [--page-file PLACE]\n";
-    return kUsageError;
+    return ComplainOfUsage("doctor", "it takes --page-file PLACE and nothing else");
   }
   Table table;
   const std::string library = FindPreloadLibrary();

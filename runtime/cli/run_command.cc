@@ -10,6 +10,7 @@
 #include <iostream>
 #include <utility>
 
+#include "runtime/cli/command.h"
 #include "runtime/cli/program_file.h"
 #include "runtime/platform/features.h"
 
@@ -32,10 +33,9 @@ struct Wishes {
   std::vector<std::string> command;
 };
 
-int Complain(int status, const std::string& what) {
-  std::cerr << "userpager run: " << what << '\n';
-  return status;
-}
+int Complain(int status, const std::string& what) { return cli::Complain("run", status, what); }
+
+int ComplainOfUsage(const std::string& what) { return cli::ComplainOfUsage("run", what); }
 
 void Add(std::string* configuration, const std::string& key, const std::string& value) {
   if (!configuration->empty()) *configuration += ',';
@@ -74,18 +74,18 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
     const size_t equals = arguments[i].find('=');
     const std::string name = arguments[i].substr(0, equals);
     const bool apart = equals == std::string::npos;
-    if (apart && i + 1 == arguments.size()) return Complain(kUsageError, name + " wants a value");
+    if (apart && i + 1 == arguments.size()) return ComplainOfUsage(name + " wants a value");
     const std::string value = apart ? arguments[i + 1] : arguments[i].substr(equals + 1);
     if (!TakeOption(name, value, wishes)) {
-      return Complain(kUsageError, "there is no option " + name + "\n" + RunUsage());
+      return ComplainOfUsage("there is no option " + name);
     }
     if (apart) ++i;
   }
   wishes->command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
-  if (wishes->command.empty()) return Complain(kUsageError, "no program is named\n" + RunUsage());
+  if (wishes->command.empty()) return ComplainOfUsage("no program is named");
   const bool known = wishes->children.empty() || wishes->children == "paged" ||
                      wishes->children == "none";
-  return known ? 0 : Complain(kUsageError, "--children is paged or none");
+  return known ? 0 : ComplainOfUsage("--children is paged or none");
 }
 
 // What is in the environment stays, but for what was given here.
@@ -156,19 +156,6 @@ void SetVariable(const char* name, const std::string& value) {
 }
 
 }  // namespace
-
-std::string RunUsage() {
-  return "usage: userpager run [options] [--] program [arguments]\n"
-         "  --memory SIZE         the most memory of the program's heap and mappings: 256M, 25%\n"
-         "  --page-file PLACE     a directory, a file or a block device (default /var/tmp)\n"
-         "  --page-file-max SIZE  the most that the page file may grow to\n"
-         "  --commit MODE         lazy (default), or strict: what fits nowhere is refused\n"
-         "  --shards N            pager threads\n"
-         "  --children WHO        paged (default): programs that it starts have the same limit,\n"
-         "                        each for itself; none: they run without the library\n"
-         "  --stats FILE          statistics as JSON, written when the program ends\n"
-         "  --verbose             says what is run, and how\n";
-}
 
 std::string FindPreloadLibrary() {
   std::error_code error;

@@ -4,19 +4,36 @@
 #define USERPAGER_CLI_RUN_COMMAND_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace userpager::cli {
 
-inline constexpr int kUsageError = 2;
-inline constexpr int kCannotRun = 126;
+inline constexpr std::string_view kRunHelp =
+    "usage: userpager run [options] [--] program [arguments]\n"
+    "  Executes the program with its heap and its private anonymous mappings as managed memory.\n"
+    "  The tool becomes the program: process id, signals and standard streams are the program's.\n"
+    "\n"
+    "options:\n"
+    "  --memory SIZE         the most memory of the program's heap and mappings: 256M, 25%\n"
+    "  --page-file PLACE     a directory, a file or a block device (default /var/tmp)\n"
+    "  --page-file-max SIZE  the most that the page file may grow to\n"
+    "  --commit MODE         lazy (default), or strict: what fits nowhere is refused\n"
+    "  --shards N            pager threads\n"
+    "  --children WHO        paged (default): programs that it starts have the same limit,\n"
+    "                        each for itself; none: they run without the library\n"
+    "  --stats FILE          statistics as JSON, written when the program ends\n"
+    "  --verbose             says what is run, and how\n"
+    "\n"
+    "exit status: the program's, or 2 for bad options, 127 where there is no such program, 126\n"
+    "  where it may not be executed or the library could not come into it\n"
+    "\n"
+    "example:\n"
+    "  userpager run --memory 256M -- sort -S 4G large.txt\n";
 
 // `arguments` are those after "run". Does not return where the program runs. Returns the exit
 // status: 2 for bad arguments, 126 where the program cannot be run so, 127 where there is none.
 int RunCommand(const std::vector<std::string>& arguments);
-
-// What --help prints of it.
-std::string RunUsage();
 
 // Where the preload library is: beside the tool, or where it is installed; empty: in neither place.
 std::string FindPreloadLibrary();

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -53,7 +55,40 @@ TEST_F(ToolTest, UsageErrorsAreTwo) {
   const ProgramRun run = Tool({"run", "--memory", "much", "true"});
   EXPECT_EQ(2, run.status);
   EXPECT_TRUE(Says(run, "much")) << run.complaints;
-  EXPECT_EQ(0, Tool({"--help"}).status);
+}
+
+TEST_F(ToolTest, HelpAndVersionOfEachCommand) {
+  const ProgramRun all = Tool({"--help"});
+  EXPECT_EQ(0, all.status);
+  EXPECT_EQ("", all.complaints);
+  const ProgramRun version = Tool({"--version"});
+  EXPECT_EQ(0, version.status);
+  EXPECT_EQ("userpager " USERPAGER_VERSION "\n", version.output);
+  std::istringstream lines(all.output.substr(all.output.find("commands:\n") + 10));
+  size_t commands = 0;
+  for (std::string line; std::getline(lines, line) && !line.empty(); ++commands) {
+    std::string name;
+    std::istringstream(line) >> name;
+    const ProgramRun help = Tool({name, "--help"});
+    EXPECT_EQ(0, help.status) << name;
+    EXPECT_EQ(0u, help.output.find("usage: userpager " + name)) << help.output;
+    EXPECT_NE(std::string::npos, help.output.find("\nexample:\n  userpager " + name)) << name;
+    EXPECT_NE(std::string::npos, help.output.find("\nexit status: ")) << name;
+    EXPECT_EQ(version.output, Tool({name, "--version"}).output) << name;
+    const ProgramRun wrong = Tool({name, "--no-such-option"});
+    EXPECT_EQ(2, wrong.status) << name;
+    EXPECT_EQ("", wrong.output) << name;
+    EXPECT_EQ(1, std::count(wrong.complaints.begin(), wrong.complaints.end(), '\n'))
+        << wrong.complaints;
+  }
+  EXPECT_GE(commands, 2u);
+}
+
+TEST_F(ToolTest, OptionsOfTheProgramAreItsOwn) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  EXPECT_EQ("--help\n", Tool({"run", "--memory", "8M", "sh", "-c", "echo $0", "--help"}).output);
+  EXPECT_EQ("--help\n",
+            Tool({"run", "--", "sh", "-c", "echo $1", "--version", "--help"}).output);
 }
 
 TEST_F(ToolTest, WhatCannotBeExecutedIsAsEnvHasIt) {

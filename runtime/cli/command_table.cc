@@ -1,0 +1,31 @@
+#include <iostream>
+
+#include "runtime/cli/command.h"
+#include "runtime/cli/doctor.h"
+#include "runtime/cli/run_command.h"
+
+namespace userpager::cli {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"run", "runs a program with its memory managed", kRunHelp, &RunCommand, true},
+    {"doctor", "shows what this machine allows, and how to allow what is missing", kDoctorHelp,
+     &Doctor},
+};
+
+}  // namespace
+
+std::span<const Command> Commands() { return kCommands; }
+
+int Complain(std::string_view command, int status, std::string_view what) {
+  std::cerr << "userpager " << command << ": " << what << '\n';
+  return status;
+}
+
+int ComplainOfUsage(std::string_view command, std::string_view what) {
+  std::cerr << "userpager " << command << ": " << what << "; userpager " << command
+            << " --help says more\n";
+  return kUsageError;
+}
+
+}  // namespace userpager::cli
