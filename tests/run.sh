@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds userpager in every way that must work and runs all tests.
 #
-#   tests/run.sh            release, sanitizers, clang
+#   tests/run.sh            release, sanitizers (one of them by clang), clang
 #   tests/run.sh --quick    release only
 #
 # Works from any directory. Installs missing Debian packages when run by root; needs no network when
@@ -119,7 +119,7 @@ done
 
 packages=(g++ cmake ninja-build pkg-config binutils liburing-dev libabsl-dev libgtest-dev
   libgmock-dev libbenchmark-dev libjemalloc-dev python3 sqlite3 git)
-if [ "$quick" = no ]; then packages+=(clang); fi
+if [ "$quick" = no ]; then packages+=(clang libclang-rt-14-dev); fi
 need_packages "${packages[@]}"
 mkdir -p "$build_root"
 say "Building in $build_root."
@@ -130,10 +130,11 @@ if setarch --addr-no-randomize true 2> /dev/null; then
   fixed_addresses=(setarch --addr-no-randomize)
 fi
 
-# Each is built, then tested; clang's build is only for what its analysis says.
+# Each is built, then tested. clang, with warnings and its thread-safety analysis as errors, builds the
+# tests with ThreadSanitizer and everything else without.
 release="for release, with g++"
 asan="with AddressSanitizer and UndefinedBehaviorSanitizer"
-tsan="with ThreadSanitizer"
+tsan="with ThreadSanitizer, by clang"
 release_built=yes
 build_as release "$release" || release_built=no
 if [ "$quick" = no ]; then build_in_background asan-ubsan tsan clang; fi
