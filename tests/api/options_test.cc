@@ -135,8 +135,9 @@ TEST(OptionsTest, BadValuesAreNamed) {
 TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   const std::string message = Refusal("memory:1G,memori:2G");
   EXPECT_TRUE(Names(message, "test: unknown option \"memori\"")) << message;
-  EXPECT_TRUE(Names(
-      message, "memory, page_file, page_file_max, shards, commit, io, move, faults and policy"));
+  EXPECT_TRUE(Names(message,
+                    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy "
+                    "and stats_page"));
   EXPECT_TRUE(Names(Refusal("memory:1G,"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal(",memory:1G"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal("memory:1G,,shards:1"), "unknown option \"\""));

@@ -237,6 +237,29 @@ TEST(StatCommandTest, LinkedProgramsAreFound) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(StatCommandTest, WhereDevShmCannotBeWritten) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can mount over /dev/shm";
+  const std::string folder = testing::TempDir() + "userpager_runtime_" + Number(getpid());
+  std::filesystem::create_directory(folder);
+  const std::string tool = USERPAGER_TOOL;
+  // The shell is looked at by its own child.
+  const std::string command = "mount -t tmpfs -o ro none /dev/shm && exec " + tool +
+                              " run --memory 8M sh -c '" + tool + " stat --json $$; true'";
+  const ProgramRun other = RunProgram(
+      {"env", "XDG_RUNTIME_DIR=" + folder, "unshare", "-m", "sh", "-c", command});
+  EXPECT_EQ("", other.complaints);
+  EXPECT_EQ(8u << 20, NumberIn(other.output, "memory_limit_bytes"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  const ProgramRun none =
+      RunProgram({"env", "-u", "XDG_RUNTIME_DIR", "unshare", "-m", "sh", "-c",
+                  "mount -t tmpfs -o ro none /dev/shm && exec " + tool + " run sh -c 'echo ran'"});
+  EXPECT_EQ(0, none.status);
+  EXPECT_EQ("ran\n", none.output);
+  EXPECT_NE(std::string::npos, none.complaints.find("cannot be announced in /dev/shm"))
+      << none.complaints;
+  std::filesystem::remove_all(folder);
+}
+
 TEST(StatCommandTest, OtherUsersProcessesAreRefused) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
   const auto program = RunPython();
