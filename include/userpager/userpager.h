@@ -81,6 +81,16 @@ typedef enum userpager_policy {
                                   * comparison */
 } userpager_policy;
 
+/* Whether other processes of the same user, and root's, can look at the statistics while this one
+ * runs, and ask for another memory limit (userpager stat, top and limit). */
+typedef enum userpager_stats_page {
+  /* The counters stand in memory that others may read, a file of mode 0600 in /dev/shm (where that
+   * cannot be written, in the directory that XDG_RUNTIME_DIR names) tells where, and a thread waits
+   * for requests. No call fails where that cannot be had; a line on standard error says so. */
+  USERPAGER_STATS_PAGE_ON = 0,
+  USERPAGER_STATS_PAGE_OFF = 1 /* nothing of it */
+} userpager_stats_page;
+
 /* Bytes that a page file's path may have, its zero byte included. */
 #define USERPAGER_PATH_BYTES 4096
 
@@ -107,7 +117,7 @@ typedef struct userpager_options {
    * Default "/var/tmp". */
   char page_file[USERPAGER_PATH_BYTES];
   userpager_fault_mode faults;
-  uint32_t reserved_zero; /* 0 */
+  userpager_stats_page stats_page;
   uint64_t reserved[15];  /* 0 */
 } userpager_options;
 
@@ -117,14 +127,14 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
 /* Reads options from text, in the form of the environment variable USERPAGER_CONF:
  *
  *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:uring,move:auto,
- *   faults:thread,policy:adaptive
+ *   faults:thread,policy:adaptive,stats_page:on
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
  *                        the machine has or the process's cgroups allow; memory at most 100%
  * page_file              a path without a comma
  * shards                 1 to 64
  * commit strict | lazy   io uring | threads   move auto | off   faults thread | inline
- * policy adaptive | fifo | clock
+ * policy adaptive | fifo | clock          stats_page on | off
  *
  * Keys may come in any order, each once; what is not named keeps its value in `options`, which
  * userpager_options_init() has filled. Text that is empty names nothing. Returns 0, or

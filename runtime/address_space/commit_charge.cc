@@ -30,35 +30,39 @@ void CommitCharge::Token::Keep() {
 }
 
 void CommitCharge::set_limit(PageCount limit) {
-  limit_.store(limit.value(), std::memory_order_relaxed);
+  gauges_.limit.store(limit.value(), std::memory_order_relaxed);
 }
 
-PageCount CommitCharge::limit() const { return PageCount(limit_.load(std::memory_order_relaxed)); }
+PageCount CommitCharge::limit() const {
+  return PageCount(gauges_.limit.load(std::memory_order_relaxed));
+}
 
 PageCount CommitCharge::charged() const {
-  return PageCount(charged_.load(std::memory_order_relaxed));
+  return PageCount(gauges_.charged.load(std::memory_order_relaxed));
 }
 
-PageCount CommitCharge::peak() const { return PageCount(peak_.load(std::memory_order_relaxed)); }
+PageCount CommitCharge::peak() const {
+  return PageCount(gauges_.peak.load(std::memory_order_relaxed));
+}
 
 CommitCharge::Token CommitCharge::Charge(PageCount pages) {
   if (pages == PageCount(0)) return Token(this, pages);
-  uint64_t charged = charged_.load(std::memory_order_relaxed);
+  uint64_t charged = gauges_.charged.load(std::memory_order_relaxed);
   do {
     // In this form nothing overflows, however much is asked for.
-    const uint64_t limit = limit_.load(std::memory_order_relaxed);
+    const uint64_t limit = gauges_.limit.load(std::memory_order_relaxed);
     if (charged > limit || pages.value() > limit - charged) return Token();
-  } while (!charged_.compare_exchange_weak(charged, charged + pages.value(),
+  } while (!gauges_.charged.compare_exchange_weak(charged, charged + pages.value(),
                                            std::memory_order_relaxed));
   const uint64_t now = charged + pages.value();
-  uint64_t peak = peak_.load(std::memory_order_relaxed);
-  while (peak < now && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  uint64_t peak = gauges_.peak.load(std::memory_order_relaxed);
+  while (peak < now && !gauges_.peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
   return Token(this, pages);
 }
 
 void CommitCharge::Return(PageCount pages) {
-  const uint64_t before = charged_.fetch_sub(pages.value(), std::memory_order_relaxed);
+  const uint64_t before = gauges_.charged.fetch_sub(pages.value(), std::memory_order_relaxed);
   USERPAGER_CHECK(before >= pages.value(), "more commit charge was returned than was taken",
                   pages.value());
 }

@@ -3,10 +3,10 @@
 #ifndef USERPAGER_ADDRESS_SPACE_COMMIT_CHARGE_H_
 #define USERPAGER_ADDRESS_SPACE_COMMIT_CHARGE_H_
 
-#include <atomic>
 #include <cstdint>
 
 #include "runtime/base/types.h"
+#include "runtime/observe/gauges.h"
 
 namespace userpager {
 
@@ -33,6 +33,10 @@ class CommitCharge {
     PageCount pages_;
   };
 
+  CommitCharge() = default;
+  // Counts there, where others can look; it outlives this.
+  explicit CommitCharge(CommitGauges& gauges) : gauges_(gauges) {}
+
   // The most that may be charged. May be below what is charged: then nothing more is granted.
   void set_limit(PageCount limit);
   PageCount limit() const;
@@ -45,9 +49,8 @@ class CommitCharge {
   void Return(PageCount pages);
 
  private:
-  std::atomic<uint64_t> limit_{0};
-  std::atomic<uint64_t> charged_{0};
-  std::atomic<uint64_t> peak_{0};
+  CommitGauges own_;
+  CommitGauges& gauges_ = own_;
 };
 
 }  // namespace userpager

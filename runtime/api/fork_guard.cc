@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "runtime/api/runtime.h"
 #include "runtime/base/log_line.h"
 
 namespace userpager {
@@ -13,7 +14,10 @@ constinit std::atomic<bool> installed{false};
 constinit std::atomic<bool> is_child{false};
 constinit std::atomic<bool> said{false};
 
-void NoteChild() { is_child.store(true, std::memory_order_relaxed); }
+void NoteChild() {
+  is_child.store(true, std::memory_order_relaxed);
+  Runtime::ForgetPageInChild();
+}
 
 }  // namespace
 

@@ -32,6 +32,8 @@ constexpr Word kMoveWords[] = {{"auto", USERPAGER_MOVE_AUTO}, {"off", USERPAGER_
 constexpr Word kPolicyWords[] = {{"adaptive", USERPAGER_POLICY_ADAPTIVE},
                                  {"fifo", USERPAGER_POLICY_FIFO},
                                  {"clock", USERPAGER_POLICY_CLOCK}};
+constexpr Word kStatsPageWords[] = {{"on", USERPAGER_STATS_PAGE_ON},
+                                    {"off", USERPAGER_STATS_PAGE_OFF}};
 
 // An enum's value as C may have stored it, which need not be one of its names.
 template <typename Enum>
@@ -152,10 +154,14 @@ constexpr Key kKeys[] = {
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kPolicyWords, value, &options->policy);
      }},
+    {"stats_page", "on or off",
+     [](std::string_view value, const MachineMemory&, userpager_options* options) {
+       return ReadWord(kStatsPageWords, value, &options->stats_page);
+     }},
 };
 constexpr unsigned kKeyCount = sizeof kKeys / sizeof kKeys[0];
 constexpr const char* kKeyNames =
-    "memory, page_file, page_file_max, shards, commit, io, move, faults and policy";
+    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy and stats_page";
 
 const Key* FindKey(std::string_view name) {
   const Key* found = std::find_if(kKeys, kKeys + kKeyCount,
@@ -226,7 +232,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
   const char* wrong = nullptr;
   if (options.struct_bytes != sizeof options) {
     wrong = "struct_bytes is not sizeof(userpager_options)";
-  } else if (options.reserved_zero != 0 || !IsZero(options.reserved)) {
+  } else if (!IsZero(options.reserved)) {
     wrong = "a reserved field is not 0";
   } else if (options.shards < 1 || options.shards > Pager::kMaxShards) {
     wrong = "shards is not a number from 1 to 64";
@@ -240,6 +246,8 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "faults is not a userpager_fault_mode";
   } else if (RawValue(options.policy) > USERPAGER_POLICY_CLOCK) {
     wrong = "policy is not a userpager_policy";
+  } else if (RawValue(options.stats_page) > USERPAGER_STATS_PAGE_OFF) {
+    wrong = "stats_page is not a userpager_stats_page";
   } else if (options.page_file[0] == '\0' ||
              memchr(options.page_file, '\0', sizeof options.page_file) == nullptr) {
     wrong = "page_file is empty or has no zero byte at its end";

@@ -46,7 +46,8 @@ std::optional<PageRange> PagesOfRange(uint64_t address, uint64_t bytes) {
   return PageRange(PageOf(address), PageOf(address + bytes - 1) + PageCount(1));
 }
 
-Reservations::Reservations(Pager& pager, CommitMode mode) : pager_(pager), mode_(mode) {}
+Reservations::Reservations(Pager& pager, CommitMode mode, CommitGauges& gauges)
+    : pager_(pager), mode_(mode), charge_(gauges) {}
 
 Reservations::Allocated Reservations::Allocate(uint64_t address, uint64_t bytes, DWORD type,
                                                Protection protection) {

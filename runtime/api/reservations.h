@@ -102,7 +102,8 @@ class Reservations {
     uint64_t blocks[kPagesAtATime];  // PSAPI_WORKING_SET_EX_BLOCK
   };
 
-  Reservations(Pager& pager, CommitMode mode);
+  // The commit charge is counted in `gauges`.
+  Reservations(Pager& pager, CommitMode mode, CommitGauges& gauges);
 
   // reservations.cc
   Allocated Allocate(uint64_t address, uint64_t bytes, DWORD type, Protection protection)

@@ -151,16 +151,27 @@ int Runtime::Start(const userpager_options* given, LogLine* error) {
 }
 
 int Runtime::StartPager(const userpager_options& options, LogLine* error) {
-  Runtime* runtime = ArenaNew<Runtime>(options);
+  PublishedPage* published = ArenaNew<PublishedPage>();
+  const bool for_others = options.stats_page == USERPAGER_STATS_PAGE_ON;
+  LogLine why_private;
+  Runtime* runtime = nullptr;
+  if (published != nullptr &&
+      published->Make(StatisticsPage::BytesFor(options.shards), for_others, &why_private)) {
+    runtime = ArenaNew<Runtime>(options, *published);
+  }
   if (runtime == nullptr) {
+    ArenaDelete(published);
     *error << "no memory for the pager's own data; give the process more";
     return USERPAGER_ERROR_NO_MEMORY;
   }
+  if (!why_private.text().empty()) why_private.Write();
   const Errno failed = runtime->pager_.Start(ForPager(runtime->options_), error);
   if (failed != 0) {
     ArenaDelete(runtime);
+    ArenaDelete(published);
     return ErrorOfStart(failed);
   }
+  runtime->FillHead();
   runtime->working_set_.Begin();
   if (options.faults == USERPAGER_FAULTS_INLINE) {
     InlineSignal::Attach(&runtime->pager_);
@@ -168,13 +179,60 @@ int Runtime::StartPager(const userpager_options& options, LogLine* error) {
     TellAboutSystemCalls();
   }
   the_runtime.store(runtime, std::memory_order_release);
+  if (published->can_be_announced()) runtime->Publish();
   return 0;
 }
 
-Runtime::Runtime(const userpager_options& options)
+void Runtime::FillHead() {
+  StatisticsHead& head = page_.head;
+  head.version = StatisticsHead::kVersion;
+  head.counters_bytes = sizeof(Counters);
+  head.page_bytes = StatisticsPage::BytesFor(options_.shards);
+  head.shards = options_.shards;
+  head.commit = options_.commit;
+  head.io = options_.io;
+  head.uses_move = pager_.uses_move() ? 1 : 0;
+  head.kernel_mode_faults = pager_.features().kernel_faults ? 1 : 0;
+  head.magic = StatisticsHead::kMagic;
+}
+
+void Runtime::Publish() {
+  LogLine error;
+  if (published_.Announce(&error) != 0) {
+    error.Write();
+    return;
+  }
+  atexit([] { Get()->published_.Withdraw(); });
+  if (const Errno failed = limit_keeper_.Start(published_, &ChangeMemoryLimit); failed != 0) {
+    error << "the thread that waits for requests of userpager limit could not be made: "
+          << ErrnoText{failed};
+    error.Write();
+  }
+}
+
+int Runtime::ChangeMemoryLimit(uint64_t bytes, LogLine* error) {
+  Runtime* runtime = Get();
+  const MachineMemory machine = MachineMemory::Read("");
+  if (const int failed = CheckMemoryLimit(bytes, runtime->options().shards, machine, error);
+      failed != 0) {
+    return failed;
+  }
+  return runtime->working_set().SetMemoryLimit(PageCount(bytes >> kPageShift), error);
+}
+
+void Runtime::ForgetPageInChild() {
+  if (Runtime* runtime = Get(); runtime != nullptr) runtime->published_.ForgetInChild();
+}
+
+Runtime::Runtime(const userpager_options& options, PublishedPage& published)
     : options_(options),
-      reservations_(pager_, options.commit == USERPAGER_COMMIT_LAZY ? CommitMode::kLazy
-                                                                    : CommitMode::kStrict),
+      published_(published),
+      page_(*static_cast<StatisticsPage*>(published.memory())),
+      pager_(page_),
+      reservations_(pager_,
+                    options.commit == USERPAGER_COMMIT_LAZY ? CommitMode::kLazy
+                                                            : CommitMode::kStrict,
+                    page_.commit),
       working_set_(pager_, reservations_) {}
 
 }  // namespace userpager

@@ -10,10 +10,12 @@
 
 #include <userpager/userpager.h>
 
+#include "runtime/api/limit_keeper.h"
 #include "runtime/api/reservations.h"
 #include "runtime/api/working_set.h"
 #include "runtime/base/log_line.h"
 #include "runtime/pager/pager.h"
+#include "runtime/platform/published_page.h"
 
 namespace userpager {
 
@@ -31,21 +33,37 @@ class Runtime {
   static Runtime* GetOrStart();
 
   // Called by Start alone (public for ArenaNew).
-  explicit Runtime(const userpager_options& options);
+  // `published` is made, and large enough for so many shards; it outlives the runtime.
+  Runtime(const userpager_options& options, PublishedPage& published);
 
   Pager& pager() { return pager_; }
   Reservations& reservations() { return reservations_; }
   WorkingSet& working_set() { return working_set_; }
   const userpager_options& options() const { return options_; }
+  const StatisticsPage& page() const { return page_; }
+
+  // userpager_set_memory_limit's work, after the start. 0, or a userpager_error with a line in
+  // `error`. Inside, or in a thread of the runtime's own.
+  static int ChangeMemoryLimit(uint64_t bytes, LogLine* error);
+
+  // In a forked child, first: what the parent counts in is not the child's.
+  static void ForgetPageInChild();
 
  private:
   // Where Start comes to, with the lifecycle lock held.
   static int StartPager(const userpager_options& options, LogLine* error);
 
+  void FillHead();
+  // Lets the tool find the process. A process without that works as well.
+  void Publish();
+
   const userpager_options options_;  // complete: no 0 for "as much as fits"
+  PublishedPage& published_;
+  StatisticsPage& page_;
   Pager pager_;
   Reservations reservations_;
   WorkingSet working_set_;
+  LimitKeeper limit_keeper_;
 };
 
 }  // namespace userpager

@@ -46,33 +46,48 @@ void CopyCounters(const CounterTotals& totals, userpager_stats* stats) {
   stats->write_protect_latency = LatencyOf(totals, FaultKind::kWriteProtect);
 }
 
-void CopyMemory(const Pager& pager, const CommitCharge& charge, userpager_stats* stats) {
-  stats->memory_limit_bytes = BytesOf(pager.frames().limit());
-  stats->resident_bytes = BytesOf(pager.frames().charged());
-  stats->resident_bytes_peak = BytesOf(pager.frames().peak());
-  stats->commit_bytes = BytesOf(charge.charged());
-  stats->commit_limit_bytes = BytesOf(pager.CommitLimitMost());
-  stats->commit_bytes_peak = BytesOf(charge.peak());
-  stats->page_file_used_bytes = BytesOf(pager.page_file().used());
-  stats->page_file_allocated_bytes = BytesOf(pager.page_file().usable());
-  stats->page_file_max_bytes = BytesOf(pager.page_file().max_usable());
+uint64_t Bytes(const Gauge& pages) { return pages.load(std::memory_order_relaxed) << kPageShift; }
+
+uint64_t Less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+void CopyGauges(const StatisticsPage& page, uint32_t shards, userpager_stats* stats) {
+  stats->memory_limit_bytes = Bytes(page.frames.limit);
+  stats->resident_bytes = Bytes(page.frames.charged);
+  stats->resident_bytes_peak = Bytes(page.frames.peak);
+  stats->commit_bytes = Bytes(page.commit.charged);
+  stats->commit_bytes_peak = Bytes(page.commit.peak);
+  stats->page_file_used_bytes = Bytes(page.slots.used);
+  stats->page_file_allocated_bytes = Bytes(page.slots.usable);
+  stats->page_file_max_bytes = Less(Bytes(page.slots.most), Bytes(page.slots.bad));
+  const PageCount limit(stats->memory_limit_bytes >> kPageShift);
+  const uint64_t held_back = BytesOf(Pager::HeldBack(limit, shards));
+  stats->commit_limit_bytes =
+      Less(stats->memory_limit_bytes, held_back) + stats->page_file_max_bytes;
 }
 
 }  // namespace
+
+void AddUpCounters(const StatisticsPage& page, uint32_t shards, CounterTotals* totals) {
+  for (uint32_t i = 0; i < shards; ++i) AddCounters(page.shards[i].counters, totals);
+}
+
+void FillStatistics(const StatisticsPage& page, const StatisticsHead& head,
+                    const CounterTotals& totals, userpager_stats* stats) {
+  stats->shards = head.shards;
+  stats->commit = static_cast<userpager_commit_mode>(head.commit);
+  stats->io = static_cast<userpager_io_engine>(head.io);
+  stats->uses_move = head.uses_move;
+  stats->kernel_mode_faults = head.kernel_mode_faults;
+  CopyCounters(totals, stats);
+  CopyGauges(page, head.shards, stats);
+}
 
 Errno CollectStatistics(Runtime& runtime, userpager_stats* stats) {
   // Too large for the runtime's stacks.
   CounterTotals* totals = ArenaNew<CounterTotals>();
   if (totals == nullptr) return ENOMEM;
-  const Pager& pager = runtime.pager();
-  pager.CollectCounters(totals);
-  stats->shards = runtime.options().shards;
-  stats->commit = runtime.options().commit;
-  stats->io = runtime.options().io;
-  stats->uses_move = pager.uses_move() ? 1 : 0;
-  stats->kernel_mode_faults = pager.features().kernel_faults ? 1 : 0;
-  CopyCounters(*totals, stats);
-  CopyMemory(pager, runtime.reservations().charge(), stats);
+  runtime.pager().CollectCounters(totals);
+  FillStatistics(runtime.page(), runtime.page().head, *totals, stats);
   ArenaDelete(totals);
   return 0;
 }

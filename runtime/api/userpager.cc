@@ -46,14 +46,8 @@ int Parse(userpager_options* options, const char* text, LogLine* error) {
 }
 
 int SetMemoryLimit(uint64_t bytes, LogLine* error) {
-  Runtime* runtime = Runtime::Get();
-  if (runtime == nullptr) return NotStarted("userpager_set_memory_limit", error);
-  const MachineMemory machine = MachineMemory::Read("");
-  if (const int failed = CheckMemoryLimit(bytes, runtime->options().shards, machine, error);
-      failed != 0) {
-    return failed;
-  }
-  return runtime->working_set().SetMemoryLimit(PageCount(bytes >> kPageShift), error);
+  if (Runtime::Get() == nullptr) return NotStarted("userpager_set_memory_limit", error);
+  return Runtime::ChangeMemoryLimit(bytes, error);
 }
 
 int Hold(const void* address, uint64_t bytes, unsigned use, LogLine* error) {

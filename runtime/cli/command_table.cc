@@ -2,13 +2,19 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/doctor.h"
+#include "runtime/cli/limit_command.h"
 #include "runtime/cli/run_command.h"
+#include "runtime/cli/stat_command.h"
+#include "runtime/cli/top_command.h"
 
 namespace userpager::cli {
 namespace {
 
 constexpr Command kCommands[] = {
     {"run", "runs a program with its memory managed", kRunHelp, &RunCommand, true},
+    {"stat", "shows the statistics of processes under userpager", kStatHelp, &StatCommand},
+    {"top", "shows what processes under userpager do, again and again", kTopHelp, &TopCommand},
+    {"limit", "changes the memory limit of a process that runs", kLimitHelp, &LimitCommand},
     {"doctor", "shows what this machine allows, and how to allow what is missing", kDoctorHelp,
      &Doctor},
 };

@@ -10,52 +10,62 @@
 #include <cstdint>
 
 #include "runtime/base/types.h"
+#include "runtime/observe/gauges.h"
 
 namespace userpager {
 
 // Thread-safe, without a lock.
 class FrameLedger {
  public:
-  void set_limit(PageCount limit) { limit_.store(limit.value(), std::memory_order_relaxed); }
-  PageCount limit() const { return PageCount(limit_.load(std::memory_order_relaxed)); }
-  PageCount charged() const { return PageCount(charged_.load(std::memory_order_relaxed)); }
-  PageCount peak() const { return PageCount(peak_.load(std::memory_order_relaxed)); }
-  PageCount mapped() const { return PageCount(mapped_.load(std::memory_order_relaxed)); }
-  PageCount mapped_peak() const { return PageCount(mapped_peak_.load(std::memory_order_relaxed)); }
+  FrameLedger() = default;
+  // Counts there, where others can look; it outlives the ledger.
+  explicit FrameLedger(FrameGauges& gauges) : gauges_(gauges) {}
+
+  void set_limit(PageCount limit) { gauges_.limit.store(limit.value(), std::memory_order_relaxed); }
+  PageCount limit() const { return PageCount(gauges_.limit.load(std::memory_order_relaxed)); }
+  PageCount charged() const { return PageCount(gauges_.charged.load(std::memory_order_relaxed)); }
+  PageCount peak() const { return PageCount(gauges_.peak.load(std::memory_order_relaxed)); }
+  PageCount mapped() const { return PageCount(gauges_.mapped.load(std::memory_order_relaxed)); }
+  PageCount mapped_peak() const {
+    return PageCount(gauges_.mapped_peak.load(std::memory_order_relaxed));
+  }
   // Pages that can be charged now; 0 while the charge is at or above the limit.
   PageCount free() const {
-    const uint64_t charged = charged_.load(std::memory_order_relaxed);
-    const uint64_t limit = limit_.load(std::memory_order_relaxed);
+    const uint64_t charged = gauges_.charged.load(std::memory_order_relaxed);
+    const uint64_t limit = gauges_.limit.load(std::memory_order_relaxed);
     return PageCount(charged < limit ? limit - charged : 0);
   }
 
   // Charges up to `wanted` pages as long as `keep_free` pages stay free. Returns how many.
   PageCount ChargeUpTo(PageCount wanted, PageCount keep_free) {
-    uint64_t charged = charged_.load(std::memory_order_relaxed);
+    uint64_t charged = gauges_.charged.load(std::memory_order_relaxed);
     for (;;) {
-      const uint64_t limit = limit_.load(std::memory_order_relaxed);
+      const uint64_t limit = gauges_.limit.load(std::memory_order_relaxed);
       const uint64_t taken = charged + keep_free.value();
       const uint64_t granted = taken >= limit ? 0 : std::min(wanted.value(), limit - taken);
       if (granted == 0) return PageCount(0);
-      if (charged_.compare_exchange_weak(charged, charged + granted, std::memory_order_relaxed)) {
-        NotePeak(peak_, charged + granted);
+      if (gauges_.charged.compare_exchange_weak(charged, charged + granted,
+                                                std::memory_order_relaxed)) {
+        NotePeak(gauges_.peak, charged + granted);
         return PageCount(granted);
       }
     }
   }
   // Counts pages as unpaged, whose charges are had or under way; no longer.
-  void AddUnpaged(PageCount pages) { unpaged_.fetch_add(pages.value()); }
-  void DropUnpaged(PageCount pages) { unpaged_.fetch_sub(pages.value()); }
-  PageCount unpaged() const { return PageCount(unpaged_.load()); }
+  void AddUnpaged(PageCount pages) { gauges_.unpaged.fetch_add(pages.value()); }
+  void DropUnpaged(PageCount pages) { gauges_.unpaged.fetch_sub(pages.value()); }
+  PageCount unpaged() const { return PageCount(gauges_.unpaged.load()); }
 
   // Gives charges back; the pages are no longer resident.
-  void Return(PageCount pages) { charged_.fetch_sub(pages.value(), std::memory_order_relaxed); }
+  void Return(PageCount pages) {
+    gauges_.charged.fetch_sub(pages.value(), std::memory_order_relaxed);
+  }
 
   // One page has entered or left the working set.
   void EnterMapped() {
-    NotePeak(mapped_peak_, mapped_.fetch_add(1, std::memory_order_relaxed) + 1);
+    NotePeak(gauges_.mapped_peak, gauges_.mapped.fetch_add(1, std::memory_order_relaxed) + 1);
   }
-  void LeaveMapped() { mapped_.fetch_sub(1, std::memory_order_relaxed); }
+  void LeaveMapped() { gauges_.mapped.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   static void NotePeak(std::atomic<uint64_t>& highest, uint64_t now) {
@@ -65,12 +75,8 @@ class FrameLedger {
     }
   }
 
-  std::atomic<uint64_t> limit_{0};
-  std::atomic<uint64_t> charged_{0};
-  std::atomic<uint64_t> peak_{0};
-  std::atomic<uint64_t> unpaged_{0};
-  std::atomic<uint64_t> mapped_{0};
-  std::atomic<uint64_t> mapped_peak_{0};
+  FrameGauges own_;
+  FrameGauges& gauges_ = own_;
 };
 
 }  // namespace userpager

@@ -12,6 +12,14 @@ void LatencyHistogram::Add(const LatencyHistogram& other) {
   max_.store(std::max(max_ns(), other.max_ns()), std::memory_order_relaxed);
 }
 
+void LatencyHistogram::Subtract(const LatencyHistogram& earlier) {
+  for (unsigned i = 0; i < kBucketCount; ++i) {
+    const uint64_t before = earlier.buckets_[i].load(std::memory_order_relaxed);
+    const uint64_t now = buckets_[i].load(std::memory_order_relaxed);
+    buckets_[i].store(now - std::min(now, before), std::memory_order_relaxed);
+  }
+}
+
 uint64_t LatencyHistogram::count() const {
   uint64_t total = 0;
   for (const auto& bucket : buckets_) total += bucket.load(std::memory_order_relaxed);

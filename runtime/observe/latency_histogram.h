@@ -25,6 +25,9 @@ class LatencyHistogram {
   }
   // Adds another histogram's counts to this one.
   void Add(const LatencyHistogram& other);
+  // Takes an earlier state of it out again: what was recorded since then is left. The largest
+  // duration stays that of all.
+  void Subtract(const LatencyHistogram& earlier);
 
   uint64_t count() const;
   uint64_t max_ns() const { return max_.load(std::memory_order_relaxed); }

@@ -45,6 +45,8 @@ class PageFile {
   static constexpr uint64_t kLargestBytes = (SlotMap::kMostSlots.value() + 1) << kPageShift;
 
   PageFile() = default;
+  // The numbers of slots stand there, where others can look; it outlives the page file.
+  explicit PageFile(SlotGauges& gauges) : slots_(gauges) {}
   PageFile(const PageFile&) = delete;
   PageFile& operator=(const PageFile&) = delete;
 

@@ -44,6 +44,7 @@ Errno SlotMap::Init(PageCount max_slots) {
   USERPAGER_CHECK(max_slots <= kMostSlots, "a slot map is asked to hold too many slots",
                   max_slots.value());
   LockHolder hold(lock_);
+  gauges_.most.store(max_slots.value(), std::memory_order_relaxed);
   const uint64_t clusters = (max_slots.value() + 1 + kClusterSlots - 1) / kClusterSlots;
   free_ = ArenaArray<uint64_t>(clusters);
   bad_ = ArenaArray<uint64_t>(clusters);
@@ -64,7 +65,7 @@ void SlotMap::Extend(SlotIndex end) {
     slot += piece.slots;
   }
   end_ = end;
-  usable_.fetch_add(added, std::memory_order_relaxed);
+  gauges_.usable.fetch_add(added, std::memory_order_relaxed);
 }
 
 SlotIndex SlotMap::end() const {
@@ -84,7 +85,7 @@ SlotRun SlotMap::AllocateRun(PageCount most) {
     left -= piece.slots;
   }
   next_ = run.first + run.count;
-  used_.fetch_add(run.count.value(), std::memory_order_relaxed);
+  gauges_.used.fetch_add(run.count.value(), std::memory_order_relaxed);
   return run;
 }
 
@@ -102,7 +103,7 @@ void SlotMap::Free(SlotIndex first, PageCount count) {
     slot += piece.slots;
     left -= piece.slots;
   }
-  used_.fetch_sub(count.value(), std::memory_order_relaxed);
+  gauges_.used.fetch_sub(count.value(), std::memory_order_relaxed);
 }
 
 void SlotMap::Retire(SlotIndex slot) {
@@ -113,9 +114,9 @@ void SlotMap::Retire(SlotIndex slot) {
   USERPAGER_CHECK(((free_[piece.cluster] | bad_[piece.cluster]) & piece.mask) == 0,
                   "a slot is retired that is not in use", slot.value());
   bad_[piece.cluster] |= piece.mask;
-  used_.fetch_sub(1, std::memory_order_relaxed);
-  usable_.fetch_sub(1, std::memory_order_relaxed);
-  bad_count_.fetch_add(1, std::memory_order_relaxed);
+  gauges_.used.fetch_sub(1, std::memory_order_relaxed);
+  gauges_.usable.fetch_sub(1, std::memory_order_relaxed);
+  gauges_.bad.fetch_add(1, std::memory_order_relaxed);
 }
 
 void SlotMap::SetFree(uint64_t cluster, uint64_t mask) {

@@ -8,12 +8,12 @@
 #ifndef USERPAGER_PAGE_FILE_SLOT_MAP_H_
 #define USERPAGER_PAGE_FILE_SLOT_MAP_H_
 
-#include <atomic>
 #include <cstdint>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/types.h"
+#include "runtime/observe/gauges.h"
 #include "runtime/page_file/bit_tree.h"
 
 namespace userpager {
@@ -26,6 +26,10 @@ struct SlotRun {
 // Thread-safe: one lock of rank kPageFile.
 class SlotMap {
  public:
+  SlotMap() = default;
+  // Counts there, where others can look; it outlives the map.
+  explicit SlotMap(SlotGauges& gauges) : gauges_(gauges) {}
+
   // The most that Init takes: slot numbers are 32 bits.
   static constexpr PageCount kMostSlots{UINT32_MAX - 1};
 
@@ -45,9 +49,9 @@ class SlotMap {
   // `slot` is used.
   void Retire(SlotIndex slot);
 
-  PageCount usable() const { return PageCount(usable_.load(std::memory_order_relaxed)); }
-  PageCount used() const { return PageCount(used_.load(std::memory_order_relaxed)); }
-  PageCount bad() const { return PageCount(bad_count_.load(std::memory_order_relaxed)); }
+  PageCount usable() const { return PageCount(gauges_.usable.load(std::memory_order_relaxed)); }
+  PageCount used() const { return PageCount(gauges_.used.load(std::memory_order_relaxed)); }
+  PageCount bad() const { return PageCount(gauges_.bad.load(std::memory_order_relaxed)); }
 
   // Whether the counts agree with the bitmaps. For tests and debug checks.
   bool CheckConsistency() const;
@@ -71,9 +75,8 @@ class SlotMap {
   SlotIndex end_ ABSL_GUARDED_BY(lock_){1};
   SlotIndex next_ ABSL_GUARDED_BY(lock_){1};  // where the search for the next run begins
   // Changed under the lock only, read by anyone.
-  std::atomic<uint64_t> usable_{0};           // existing slots less bad ones
-  std::atomic<uint64_t> used_{0};
-  std::atomic<uint64_t> bad_count_{0};
+  SlotGauges own_;
+  SlotGauges& gauges_ = own_;
 };
 
 }  // namespace userpager

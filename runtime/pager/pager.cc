@@ -91,7 +91,8 @@ Errno Pager::StartShards(LogLine* error) {
   shard.replacement = options_.replacement;
   for (unsigned i = 0; i < options_.shards; ++i) {
     shard.index = i;
-    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_,
+    Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;
+    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, counters,
                                        std::span<ShardThread* const>(shards_, kMaxShards));
     if (shards_[i] == nullptr) {
       *error << "cannot start: no memory for the pager's own structures";
@@ -461,11 +462,11 @@ Errno Pager::GrowPageFile(PageCount pages) { return page_file_.Grow(pages); }
 
 // Memory that is never promised: read buffers, what a shard keeps to go on, and some pages that can
 // always turn over when every slot is taken.
-PageCount Pager::HeldBack() const {
-  const PageCount share(frames_.limit().value() / options_.shards);
+PageCount Pager::HeldBack(PageCount memory_limit, unsigned shards) {
+  const PageCount share(memory_limit.value() / shards);
   const uint64_t each = BufferPool::PagesFor(share).value() + 8 +
                         std::min(share.value() / 16, kTurnoverPages);
-  return PageCount(each * options_.shards);
+  return PageCount(each * shards);
 }
 
 PageCount Pager::CommitLimitNow() const {

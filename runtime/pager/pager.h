@@ -24,7 +24,7 @@
 #include "runtime/base/log_line.h"
 #include "runtime/base/types.h"
 #include "runtime/frames/frame_ledger.h"
-#include "runtime/observe/counters.h"
+#include "runtime/observe/statistics_page.h"
 #include "runtime/page_file/page_file.h"
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/violation.h"
@@ -62,6 +62,9 @@ class Pager {
   static constexpr uint64_t kStripePages = (uint64_t{1} << 30) / kPageBytes;
 
   Pager() = default;
+  // Counts there, where others can look; it outlives the pager. All zeros but for its head.
+  explicit Pager(StatisticsPage& page)
+      : frames_(page.frames), page_file_(page.slots), page_(&page) {}
   ~Pager();
   Pager(const Pager&) = delete;
   Pager& operator=(const Pager&) = delete;
@@ -215,6 +218,8 @@ class Pager {
   // How many pages can be promised with the page file as it is, and as it may become.
   PageCount CommitLimitNow() const;
   PageCount CommitLimitMost() const;
+  // Memory that is never promised, of a limit.
+  static PageCount HeldBack(PageCount memory_limit, unsigned shards);
 
   const PlatformFeatures& features() const { return features_; }
   const FrameLedger& frames() const { return frames_; }
@@ -244,7 +249,7 @@ class Pager {
   Errno HideAll(Vad& vad, PageRange range);
   Errno ChangeProtection(Vad& vad, PageRange range, Protection protection, bool commit);
   bool MayStay(const Vad& vad, PageRange range) const;
-  PageCount HeldBack() const;
+  PageCount HeldBack() const { return HeldBack(frames_.limit(), options_.shards); }
   void KickAll();
   bool HasTransfers();
 
@@ -252,6 +257,7 @@ class Pager {
   PlatformFeatures features_;
   FrameLedger frames_;
   PageFile page_file_;
+  StatisticsPage* const page_ = nullptr;
   ShardThread* shards_[kMaxShards] = {};
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
 };

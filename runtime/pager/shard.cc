@@ -36,7 +36,8 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       page_file_(parts.page_file),
       policy_(options.replacement, frames_),
       zero_streams_(kLongestZeroRun),
-      write_streams_(kLongestWriteRun) {}
+      write_streams_(kLongestWriteRun),
+      counters_(parts.counters == nullptr ? own_counters_ : *parts.counters) {}
 
 Shard::~Shard() {
   LockHolder hold(mutex_);

@@ -74,6 +74,7 @@ struct ShardParts {
   IoEngine& engine;
   FrameLedger& frames;
   PageFile& page_file;
+  Counters* counters = nullptr;  // all zeros; nullptr: the shard's own
 };
 
 enum class BringInKind : uint8_t {
@@ -475,7 +476,8 @@ class Shard {
   Counter installed_;                // pages that were mapped for the program
   std::atomic<uint64_t> locked_{0};   // pages
   std::atomic<uint64_t> staying_{0};  // pages that are locked or held
-  Counters counters_;
+  Counters own_counters_;
+  Counters& counters_;
 };
 
 }  // namespace userpager

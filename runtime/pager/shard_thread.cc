@@ -23,13 +23,14 @@ constexpr uint64_t kMillisecond = 1'000'000;
 }  // namespace
 
 ShardThread::ShardThread(const ShardOptions& options, const PagerOptions& pager,
-                         FrameLedger& frames, PageFile& page_file,
+                         FrameLedger& frames, PageFile& page_file, Counters* counters,
                          std::span<ShardThread* const> peers)
     : options_(options),
       io_(pager.io),
       wrap_engine_(pager.wrap_engine),
       frames_(frames),
       page_file_(page_file),
+      counters_(counters),
       delivery_(pager.faults),
       peers_(peers) {}
 
@@ -49,7 +50,8 @@ Errno ShardThread::MakeEngine(LogLine* error) {
                                             : static_cast<IoEngine*>(ArenaNew<ThreadEngine>());
   if (own_engine_ != nullptr) {
     engine_ = wrap_engine_ == nullptr ? own_engine_ : wrap_engine_(own_engine_);
-    shard_ = ArenaNew<Shard>(options_, ShardParts{platform_, *engine_, frames_, page_file_});
+    shard_ = ArenaNew<Shard>(
+        options_, ShardParts{platform_, *engine_, frames_, page_file_, counters_});
   }
   if (shard_ == nullptr) {
     *error << "cannot start: no memory for the pager's own structures";

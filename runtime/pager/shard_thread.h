@@ -20,9 +20,9 @@ namespace userpager {
 
 class ShardThread {
  public:
-  // `peers`: all shards of the pager, this one among them.
+  // `peers`: all shards of the pager, this one among them. `counters`: as in ShardParts.
   ShardThread(const ShardOptions& options, const PagerOptions& pager, FrameLedger& frames,
-              PageFile& page_file, std::span<ShardThread* const> peers);
+              PageFile& page_file, Counters* counters, std::span<ShardThread* const> peers);
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -64,6 +64,7 @@ class ShardThread {
   IoEngine* (*const wrap_engine_)(IoEngine* engine);
   FrameLedger& frames_;
   PageFile& page_file_;
+  Counters* const counters_;
   const FaultDelivery delivery_;
   const std::span<ShardThread* const> peers_;
   LinuxPagePlatform platform_;

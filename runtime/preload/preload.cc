@@ -190,6 +190,7 @@ void Preload::AfterForkInParent() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 void Preload::AfterForkInChild() {
   if (forking) {
     active.store(nullptr, std::memory_order_release);
+    Runtime::ForgetPageInChild();
     // Without a pipe the parent did not wait, and its page file may have changed.
     if (child_filled[1] < 0 || !Runtime::Get()->reservations().FillChild()) {
       Refuse("a forked child could not be given its parent's memory");

@@ -57,6 +57,7 @@ TEST(OptionsTest, Defaults) {
   EXPECT_EQ(options.io, USERPAGER_IO_URING);
   EXPECT_EQ(options.move, USERPAGER_MOVE_AUTO);
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_THREAD);
+  EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_ON);
   LogLine error;
   EXPECT_EQ(CheckOptions(options, &error), 0) << error.text();
 }
@@ -64,7 +65,7 @@ TEST(OptionsTest, Defaults) {
 TEST(OptionsTest, AllKeys) {
   const userpager_options options = Parsed(
       "memory:256M,page_file:/dir/with:colon and space,page_file_max:8G,shards:3,commit:lazy,"
-      "io:threads,move:off,faults:inline,policy:clock");
+      "io:threads,move:off,faults:inline,policy:clock,stats_page:off");
   EXPECT_EQ(options.memory_limit_bytes, 256 * kMiB);
   EXPECT_STREQ(options.page_file, "/dir/with:colon and space");
   EXPECT_EQ(options.page_file_max_bytes, 8 * kGiB);
@@ -74,6 +75,7 @@ TEST(OptionsTest, AllKeys) {
   EXPECT_EQ(options.move, USERPAGER_MOVE_OFF);
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_INLINE);
   EXPECT_EQ(options.policy, USERPAGER_POLICY_CLOCK);
+  EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_OFF);
   EXPECT_EQ(Parsed("policy:fifo").policy, USERPAGER_POLICY_FIFO);
   EXPECT_EQ(Parsed("policy:adaptive").policy, USERPAGER_POLICY_ADAPTIVE);
 }
@@ -133,8 +135,9 @@ TEST(OptionsTest, BadValuesAreNamed) {
 TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   const std::string message = Refusal("memory:1G,memori:2G");
   EXPECT_TRUE(Names(message, "test: unknown option \"memori\"")) << message;
-  EXPECT_TRUE(Names(
-      message, "memory, page_file, page_file_max, shards, commit, io, move, faults and policy"));
+  EXPECT_TRUE(Names(message,
+                    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy "
+                    "and stats_page"));
   EXPECT_TRUE(Names(Refusal("memory:1G,"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal(",memory:1G"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal("memory:1G,,shards:1"), "unknown option \"\""));
@@ -165,7 +168,7 @@ TEST(OptionsTest, CheckFindsEachBadField) {
   EXPECT_TRUE(broken([](userpager_options* o) { o->struct_bytes = 8; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = 0; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = Pager::kMaxShards + 1; }));
-  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved_zero = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->stats_page, 7, 4); }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[14] = 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->page_file[0] = '\0'; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(o->page_file, 'x', 4096); }));

@@ -1,0 +1,129 @@
+#include "runtime/cli/terminal.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+namespace userpager::cli {
+namespace {
+
+constexpr const char* kTakeScreen = "\x1b[?1049h\x1b[?25l";
+constexpr const char* kGiveScreenBack = "\x1b[?25h\x1b[?1049l";
+constexpr const char* kHome = "\x1b[H";
+constexpr const char* kRestOfLine = "\x1b[K\r\n";
+constexpr const char* kRestOfScreen = "\x1b[J";
+constexpr const char* kEmphasis = "\x1b[1m";
+constexpr const char* kPlain = "\x1b[0m";
+constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+volatile sig_atomic_t ended = 0;
+volatile sig_atomic_t resized = 0;
+
+void NoteEnd(int) { ended = 1; }
+void NoteSize(int) { resized = 1; }
+
+// The signals are let in only while the command waits, so none is missed.
+class WaitingSignals {
+ public:
+  WaitingSignals() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int signal : kEndingSignals) Handle(signal, &NoteEnd, &held);
+    Handle(SIGWINCH, &NoteSize, &held);
+    sigprocmask(SIG_BLOCK, &held, &let_in_);
+  }
+  const sigset_t* let_in() const { return &let_in_; }
+
+ private:
+  static void Handle(int signal, void (*handler)(int), sigset_t* held) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    sigaction(signal, &action, nullptr);
+    sigaddset(held, signal);
+  }
+
+  sigset_t let_in_;
+};
+
+const WaitingSignals& Signals() {
+  static const WaitingSignals signals;
+  return signals;
+}
+
+// Waits for input, if `input` is to be looked at, until the time or a signal. Whether input came.
+bool Wait(bool input, std::chrono::steady_clock::time_point when) {
+  const auto left = std::max(std::chrono::nanoseconds(0),
+                             std::chrono::nanoseconds(when - std::chrono::steady_clock::now()));
+  const timespec timeout{static_cast<time_t>(left.count() / 1'000'000'000),
+                         static_cast<long>(left.count() % 1'000'000'000)};
+  pollfd keys{STDIN_FILENO, POLLIN, 0};
+  return ppoll(&keys, input ? 1 : 0, &timeout, Signals().let_in()) > 0;
+}
+
+}  // namespace
+
+bool MayUseColour() {
+  const char* refused = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && (refused == nullptr || *refused == '\0');
+}
+
+bool Terminal::IsThere() { return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1; }
+
+Terminal::Terminal() {
+  (void)Signals();
+  tcgetattr(STDIN_FILENO, &before_);
+  termios changed = before_;
+  changed.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  changed.c_cc[VMIN] = 1;
+  changed.c_cc[VTIME] = 0;
+  tcsetattr(STDIN_FILENO, TCSANOW, &changed);
+  std::cout << kTakeScreen << std::flush;
+}
+
+Terminal::~Terminal() {
+  std::cout << kGiveScreenBack << std::flush;
+  tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+}
+
+void Terminal::Show(const std::vector<std::string>& lines, int emphasised) {
+  winsize size{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  const size_t columns = known ? size.ws_col : 80;
+  const size_t rows = known ? size.ws_row : 24;
+  std::string screen = kHome;
+  for (size_t i = 0; i < std::min(lines.size(), rows - 1); ++i) {
+    const bool bold = static_cast<int>(i) == emphasised && MayUseColour();
+    if (bold) screen += kEmphasis;
+    screen += lines[i].substr(0, columns);
+    if (bold) screen += kPlain;
+    screen += kRestOfLine;
+  }
+  std::cout << screen << kRestOfScreen << std::flush;
+}
+
+Terminal::Event Terminal::AwaitUntil(std::chrono::steady_clock::time_point when) {
+  while (ended == 0 && std::chrono::steady_clock::now() < when) {
+    if (resized != 0) {
+      resized = 0;
+      return Event::kResized;
+    }
+    if (!Wait(true, when)) continue;
+    char key = 0;
+    const ssize_t got = read(STDIN_FILENO, &key, 1);
+    // A terminal that is gone gives nothing any more.
+    if (got <= 0 || key == 'q' || key == 'Q') return Event::kQuit;
+  }
+  return ended != 0 ? Event::kQuit : Event::kTime;
+}
+
+bool SleepUntil(std::chrono::steady_clock::time_point when) {
+  while (ended == 0 && std::chrono::steady_clock::now() < when) (void)Wait(false, when);
+  return ended == 0;
+}
+
+}  // namespace userpager::cli

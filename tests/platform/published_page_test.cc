@@ -1,0 +1,195 @@
+#include "runtime/platform/published_page.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/platform/process_stat.h"
+#include "tests/support/child_process.h"
+
+namespace userpager {
+namespace {
+
+constexpr uint64_t kBytes = 3 * kPageBytes;
+
+std::vector<std::filesystem::path> Announcements(pid_t process) {
+  std::vector<std::filesystem::path> found;
+  const std::string prefix = PublishedPage::kNamePrefix + std::to_string(process) + "-";
+  for (const auto& entry : std::filesystem::directory_iterator(PublishedPage::kDirectory)) {
+    if (entry.path().filename().string().compare(0, prefix.size(), prefix) == 0) {
+      found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+std::unique_ptr<PublishedPage> Announced() {
+  auto page = std::make_unique<PublishedPage>();
+  LogLine error;
+  EXPECT_TRUE(page->Make(kBytes, true, &error)) << error.text();
+  EXPECT_TRUE(page->can_be_announced()) << error.text();
+  EXPECT_EQ(0, page->Announce(&error)) << error.text();
+  return page;
+}
+
+Announcement Read(const std::filesystem::path& path) {
+  Announcement read;
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(static_cast<ssize_t>(sizeof read), pread(file, &read, sizeof read, 0));
+  close(file);
+  return read;
+}
+
+std::string PageOfProcess(const Announcement& announcement) {
+  return "/proc/" + std::to_string(announcement.process) + "/fd/" +
+         std::to_string(announcement.page_descriptor);
+}
+
+TEST(PublishedPageTest, OthersCanReadButNotHarmIt) {
+  const auto page = Announced();
+  const auto files = Announcements(getpid());
+  ASSERT_EQ(1u, files.size());
+  const Announcement announcement = Read(files[0]);
+  EXPECT_TRUE(announcement.IsReadable());
+  ProcessStat stat;
+  ASSERT_EQ(0, ReadProcessStat(getpid(), &stat));
+  EXPECT_EQ(stat.start_ticks, announcement.start_ticks);
+  auto* own = static_cast<volatile char*>(page->memory());
+  own[kBytes - 1] = 7;
+  const int file = open(PageOfProcess(announcement).c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  struct stat status {};
+  ASSERT_EQ(0, fstat(file, &status));
+  EXPECT_EQ(0600u, status.st_mode & 0777);
+  EXPECT_EQ(announcement.page_inode, status.st_ino);
+  EXPECT_EQ(-1, ftruncate(file, 0));
+  EXPECT_EQ(-1, pwrite(file, "x", 1, 0));
+  EXPECT_EQ(MAP_FAILED, mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  void* seen = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, file, 0);
+  ASSERT_NE(MAP_FAILED, seen);
+  EXPECT_EQ(7, static_cast<char*>(seen)[kBytes - 1]);
+  own[kBytes - 1] = 8;
+  EXPECT_EQ(8, static_cast<volatile char*>(seen)[kBytes - 1]);
+  munmap(seen, kBytes);
+  close(file);
+}
+
+TEST(PublishedPageTest, GoesWhenItIsWithdrawn) {
+  auto page = Announced();
+  ASSERT_EQ(1u, Announcements(getpid()).size());
+  page->Withdraw();
+  EXPECT_TRUE(Announcements(getpid()).empty());
+  page->Withdraw();
+  page.reset();
+  EXPECT_TRUE(Announcements(getpid()).empty());
+}
+
+TEST(PublishedPageTest, AForkedChildHasNothingOfIt) {
+  const auto page = Announced();
+  static_cast<volatile char*>(page->memory())[0] = 7;
+  EXPECT_EQ("", InChild([&]() -> std::string {
+    page->Withdraw();
+    if (Announcements(getppid()).size() != 1) return "the child has removed its parent's file";
+    page->ForgetInChild();
+    auto* own = static_cast<volatile char*>(page->memory());
+    if (own[0] != 0) return "the child has the parent's page";
+    own[0] = 9;
+    return "";
+  }));
+  EXPECT_EQ(7, static_cast<volatile char*>(page->memory())[0]);
+}
+
+TEST(PublishedPageTest, StaleAnnouncementsAreRemovedAndNoOthers) {
+  const auto page = Announced();
+  const auto own = Announcements(getpid());
+  // A process that ends without a word.
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto childs = Announced();
+    _exit(Announcements(getpid()).size() == 1 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(child, waitpid(child, &status, 0));
+  ASSERT_EQ(0, status);
+  const std::string foreign =
+      std::string(PublishedPage::kDirectory) + "/userpager-" + std::to_string(child) + "-notes";
+  close(open(foreign.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  for (const auto thoroughness :
+       {PublishedPage::Thoroughness::kSparingly, PublishedPage::Thoroughness::kAll}) {
+    PublishedPage::RemoveStale(PublishedPage::kDirectory, thoroughness);
+    EXPECT_EQ(std::vector<std::filesystem::path>{foreign}, Announcements(child));
+    EXPECT_EQ(own, Announcements(getpid()));
+  }
+  unlink(foreign.c_str());
+}
+
+TEST(PublishedPageTest, RequestsAreReadAsTheyAre) {
+  const auto page = Announced();
+  const auto path = Announcements(getpid()).at(0);
+  Announcement found;
+  ASSERT_TRUE(page->ReadAnnouncement(&found));
+  EXPECT_EQ(0u, found.limit_request);
+  Announcement changed = found;
+  changed.limit_request = 5;
+  changed.limit_bytes = 12345;
+  const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_EQ(static_cast<ssize_t>(sizeof changed), pwrite(file, &changed, sizeof changed, 0));
+  ASSERT_TRUE(page->ReadAnnouncement(&found));
+  EXPECT_EQ(5u, found.limit_request);
+  EXPECT_EQ(12345u, found.limit_bytes);
+  // Cut short, damaged, replaced, removed: no request.
+  ASSERT_EQ(0, ftruncate(file, 8));
+  EXPECT_FALSE(page->ReadAnnouncement(&found));
+  changed.magic = 1;
+  ASSERT_EQ(static_cast<ssize_t>(sizeof changed), pwrite(file, &changed, sizeof changed, 0));
+  EXPECT_FALSE(page->ReadAnnouncement(&found));
+  close(file);
+  std::filesystem::remove(path);
+  EXPECT_FALSE(page->ReadAnnouncement(&found));
+  std::filesystem::create_symlink("/etc/passwd", path);
+  EXPECT_FALSE(page->ReadAnnouncement(&found));
+}
+
+TEST(PublishedPageTest, AMappingForReadingIsEnoughToWake) {
+  const auto page = Announced();
+  auto& word = *static_cast<std::atomic<uint32_t>*>(page->memory());
+  const int file =
+      open(PageOfProcess(Read(Announcements(getpid()).at(0))).c_str(), O_RDONLY | O_CLOEXEC);
+  void* seen = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, file, 0);
+  ASSERT_NE(MAP_FAILED, seen);
+  close(file);
+  std::atomic<bool> woken{false};
+  std::thread sleeper([&] {
+    PublishedPage::AwaitWake(word, -1);
+    woken = true;
+  });
+  while (!woken) {
+    PublishedPage::Wake(*static_cast<const std::atomic<uint32_t>*>(seen));
+    std::this_thread::yield();
+  }
+  sleeper.join();
+  munmap(seen, kBytes);
+  // Nobody wakes it, and it ends all the same.
+  PublishedPage::AwaitWake(word, 1);
+}
+
+TEST(ProcessStatTest, TellsWhoIsThere) {
+  ProcessStat stat;
+  EXPECT_EQ(0, ReadProcessStat(getpid(), &stat));
+  EXPECT_EQ('R', stat.state);
+  EXPECT_NE(0u, stat.start_ticks);
+  EXPECT_NE(0, ReadProcessStat(1'999'999'999, &stat));
+}
+
+}  // namespace
+}  // namespace userpager
