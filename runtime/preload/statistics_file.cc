@@ -10,6 +10,7 @@
 
 #include "runtime/base/log_line.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/preload/environment.h"
 #include "runtime/preload/preload.h"
 
 namespace userpager {
@@ -89,7 +90,7 @@ void StatisticsFile::Begin() {
          << ErrnoText{errno};
     line.Write();
   }
-  unsetenv(kVariable);
+  ForgetVariable(kVariable);
   atexit(&WriteFile);
 }
 
