@@ -2,6 +2,8 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/doctor.h"
+#include "runtime/cli/record_command.h"
+#include "runtime/cli/report_command.h"
 #include "runtime/cli/run_command.h"
 
 namespace userpager::cli {
@@ -9,6 +11,9 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"run", "runs a program with its memory managed", kRunHelp, &RunCommand, true},
+    {"record", "runs a program so, and records what the pager does", kRecordHelp, &RecordCommand,
+     true},
+    {"report", "makes a page of a recording", kReportHelp, &ReportCommand},
     {"doctor", "shows what this machine allows, and how to allow what is missing", kDoctorHelp,
      &Doctor},
 };
