@@ -119,9 +119,10 @@ std::string MissChart(const TraceSummary& summary) {
     read.values.push_back(static_cast<double>(curve.PagesRead(std::lround(more))));
     waited.values.push_back(static_cast<double>(curve.HardFaults(std::lround(more))));
   }
-  return DrawCurves({"What another memory limit would have cost (estimated)", "of the whole run",
+  return DrawCurves({"What another memory limit would have cost (estimated)", "number in the run",
                      "memory limit, MiB"},
-                    {places.front(), places.back()}, places, {read, waited});
+                    {places.front(), places.back()}, places, {read, waited},
+                    {Mebibytes(limit), "the limit that it had"});
 }
 
 }  // namespace userpager::cli

@@ -112,7 +112,7 @@ std::string DrawStacks(const ChartText& text, Span span, const std::vector<Chart
 }
 
 std::string DrawCurves(const ChartText& text, Span span, const std::vector<double>& places,
-                       const std::vector<ChartSeries>& series) {
+                       const std::vector<ChartSeries>& series, const PlaceMark& mark) {
   const double bottom = PlotBottom(kTimeHeight);
   const VerticalAxis axis(Scale::kLinear, bottom, series);
   const HorizontalAxis across(span.first, span.last);
@@ -125,6 +125,13 @@ std::string DrawCurves(const ChartText& text, Span span, const std::vector<doubl
       points += Format("%.1f,%.1f ", across.At(places[at]), axis.HeightOf(value));
     }
     svg += "<polyline class=\"" + SeriesClass(i) + " line\" points=\"" + points + "\"/>\n";
+  }
+  if (!mark.label.empty()) {
+    const double x = across.At(mark.at);
+    svg += Format("<line class=\"axis\" stroke-dasharray=\"4 3\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\""
+                  " y2=\"%.1f\"/>\n",
+                  x, kPlotTop - 6, x, bottom);
+    svg += SvgText(x + 5, kPlotTop + 4, "", mark.label);
   }
   return FrameChart(text, kTimeHeight, StylePlace::kInPage, svg);
 }

@@ -19,9 +19,15 @@ struct Span {
 // What the series have in each of equal parts of the span, one on the other.
 std::string DrawStacks(const ChartText& text, Span span, const std::vector<ChartSeries>& series);
 
+// A place on the horizontal axis that is pointed out; no label: none is.
+struct PlaceMark {
+  double at = 0;
+  std::string label;
+};
+
 // Lines through points of which none is marked; all have the same places, which ascend.
 std::string DrawCurves(const ChartText& text, Span span, const std::vector<double>& places,
-                       const std::vector<ChartSeries>& series);
+                       const std::vector<ChartSeries>& series, const PlaceMark& mark = {});
 
 // A grid of counts: columns over the span, rows from the top down.
 struct HeatGrid {

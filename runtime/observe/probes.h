@@ -1,6 +1,6 @@
 // Probes: places that a tracer (bpftrace, perf, gdb, systemtap) can hook into while the program
 // runs, at the cost of one no-op instruction each while none does. They are there where the library
-// was built with <sys/sdt.h> (Debian: systemtap-sdt-dev), under the provider "userpager":
+// was built with <sys/sdt.h> at hand (Debian: systemtap-sdt-dev), under the provider "userpager":
 //
 //   fault_begin(address, thread_id, is_write)   a fault was seen
 //   fault_end(address, kind, latency_ns)        it was answered; kind as FaultKind, 0 to 3
@@ -12,7 +12,7 @@
 #ifndef USERPAGER_OBSERVE_PROBES_H_
 #define USERPAGER_OBSERVE_PROBES_H_
 
-#ifdef USERPAGER_HAVE_SDT
+#if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
 #define USERPAGER_PROBE2(name, a, b) DTRACE_PROBE2(userpager, name, a, b)
 #define USERPAGER_PROBE3(name, a, b, c) DTRACE_PROBE3(userpager, name, a, b, c)
