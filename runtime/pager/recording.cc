@@ -61,6 +61,7 @@ Recording::Recording(const FrameLedger& frames, const PageFile& page_file)
 
 Recording::~Recording() {
   Finish();
+  for (size_t i = 0; i < rings_.size(); ++i) rings_[i].~TraceRing();
   Descriptors::Close(file_);
 }
 

@@ -86,7 +86,7 @@ TEST_P(RecordingOfPager, HasWhatTheCountersHave) {
 INSTANTIATE_TEST_SUITE_P(Roads, RecordingOfPager,
                          testing::Values(Road{}, Road{.move = false}, Road{.shards = 2},
                                          Road{.faults = FaultDelivery::kSignals}),
-                         [](const auto& info) { return info.param.Name(); });
+                         [](const auto& road) { return road.param.Name(); });
 
 TEST(Recording, WhatIsKeptAndWhatIsDroppedIsAllThereWas) {
   constexpr uint64_t kEvents = 300'000;
