@@ -3,10 +3,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/support/shard_model.h"
-#include "bench/support/svg_chart.h"
+#include "runtime/cli/svg_chart.h"
 
 namespace userpager::bench {
 namespace {
+
+using cli::ChartSeries;
+using cli::DrawBars;
+using cli::Scale;
 
 template <ReplacementKind kKind>
 TraceCost RunInModel(const AccessTrace& trace, uint32_t memory) {

@@ -6,10 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/support/sample_set.h"
-#include "bench/support/svg_chart.h"
+#include "runtime/cli/svg_chart.h"
 
 namespace userpager::bench {
 namespace {
+
+using cli::ChartSeries;
+using cli::ChartText;
+using cli::DrawBars;
+using cli::Scale;
 
 constexpr Backend kMappings[] = {Backend::kMapped, Backend::kMappedSequential,
                                  Backend::kMappedRandom};

@@ -25,6 +25,7 @@ constinit std::atomic<bool> implicit_start_failed{false};
 constinit Lock lifecycle{LockRank::kLifecycle};
 
 constexpr const char* kVariable = "USERPAGER_CONF";
+constexpr const char* kRecordingVariable = "USERPAGER_TRACE";
 
 // Copies what the caller gave, or makes options from the environment.
 int ChooseOptions(const userpager_options* given, const MachineMemory& machine,
@@ -90,7 +91,14 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.faults = options.faults == USERPAGER_FAULTS_INLINE ? FaultDelivery::kSignals
                                                             : FaultDelivery::kMessages;
   chosen.replacement = PolicyOf(options.policy);
+  // As with kVariable: not for a program with more rights than its user.
+  chosen.record_to = secure_getenv(kRecordingVariable);
   return chosen;
+}
+
+// What the program does in its own handlers of exit, which run before, is recorded too.
+void EndRecordingAtExit() {
+  if (Runtime* runtime = Runtime::Get(); runtime != nullptr) runtime->pager().EndRecording();
 }
 
 // The pager works with fewer rights than it might have, and says so.
@@ -136,6 +144,11 @@ int Runtime::Start(const userpager_options* given, LogLine* error) {
   }
   // May call malloc; there is no managed memory yet that malloc's could be.
   ForkGuard::Install();
+  static const int registered = atexit(&EndRecordingAtExit);
+  if (registered != 0 && secure_getenv(kRecordingVariable) != nullptr) {
+    *error << "no memory for the handler that ends the recording; give the process more";
+    return USERPAGER_ERROR_NO_MEMORY;
+  }
   if (options.faults == USERPAGER_FAULTS_INLINE && !InstallExceptions()) {
     *error << "no memory for the handler of page faults; give the process more";
     return USERPAGER_ERROR_NO_MEMORY;

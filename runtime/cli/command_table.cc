@@ -3,6 +3,8 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/doctor.h"
 #include "runtime/cli/limit_command.h"
+#include "runtime/cli/record_command.h"
+#include "runtime/cli/report_command.h"
 #include "runtime/cli/run_command.h"
 #include "runtime/cli/stat_command.h"
 #include "runtime/cli/top_command.h"
@@ -15,6 +17,9 @@ constexpr Command kCommands[] = {
     {"stat", "shows the statistics of processes under userpager", kStatHelp, &StatCommand},
     {"top", "shows what processes under userpager do, again and again", kTopHelp, &TopCommand},
     {"limit", "changes the memory limit of a process that runs", kLimitHelp, &LimitCommand},
+    {"record", "runs a program so, and records what the pager does", kRecordHelp, &RecordCommand,
+     true},
+    {"report", "makes a page of a recording", kReportHelp, &ReportCommand},
     {"doctor", "shows what this machine allows, and how to allow what is missing", kDoctorHelp,
      &Doctor},
 };

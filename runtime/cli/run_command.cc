@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <utility>
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/program_file.h"
+#include "runtime/observe/trace_format.h"
 #include "runtime/platform/features.h"
 
 namespace userpager::cli {
@@ -29,6 +31,7 @@ struct Wishes {
   std::string configuration;  // for USERPAGER_CONF
   std::string children;
   std::string statistics;
+  std::string recording;
   bool verbose = false;
   std::vector<std::string> command;
 };
@@ -53,6 +56,8 @@ bool TakeOption(const std::string& name, const std::string& value, Wishes* wishe
     wishes->children = value;
   } else if (name == "--stats") {
     wishes->statistics = std::filesystem::absolute(value).string();
+  } else if (name == "--trace") {
+    wishes->recording = std::filesystem::absolute(value).string();
   } else {
     return false;
   }
@@ -133,6 +138,31 @@ void SetVariable(const char* name, const std::string& value) {
   if (!value.empty()) setenv(name, value.c_str(), 1);
 }
 
+// A file that is empty or a trace file.
+bool MayBeOverwritten(const std::string& name) {
+  if (!std::filesystem::is_regular_file(name)) return false;
+  std::ifstream file(name, std::ios::binary);
+  char magic[sizeof kTraceMagic];
+  file.read(magic, sizeof magic);
+  return file.gcount() == 0 || (file.gcount() == sizeof magic &&
+                                std::memcmp(magic, kTraceMagic, sizeof magic) == 0);
+}
+
+// Whether it can be recorded to the file. The runtime looks once more, but the program runs then.
+int CheckRecording(const std::string& name) {
+  if (name.empty()) return 0;
+  const size_t mark = name.find("%p");
+  const std::filesystem::path path = mark == name.npos ? name : name.substr(0, mark);
+  const bool is_there = mark == name.npos && access(name.c_str(), F_OK) == 0;
+  const std::string place = is_there ? name : path.parent_path().string();
+  if (access(place.c_str(), W_OK) != 0) {
+    return Complain(kCannotRun, "cannot record to " + name + ": " + std::strerror(errno));
+  }
+  if (!is_there || MayBeOverwritten(name)) return 0;
+  return Complain(kCannotRun, "cannot record to " + name + ": it is no trace file, and would be"
+                              " overwritten; remove it, or give another name");
+}
+
 [[nodiscard]] int Execute(const Wishes& wishes, const std::string& path,
                           const std::string& library) {
   const char* before = std::getenv("LD_PRELOAD");
@@ -141,6 +171,7 @@ void SetVariable(const char* name, const std::string& value) {
   SetVariable("USERPAGER_CONF", wishes.configuration);
   SetVariable("USERPAGER_CHILDREN", wishes.children);
   SetVariable("USERPAGER_STATS", wishes.statistics);
+  SetVariable("USERPAGER_TRACE", wishes.recording);
   if (wishes.verbose) {
     std::cerr << "userpager: " << path << " with " << library << ", USERPAGER_CONF="
               << wishes.configuration << '\n';
@@ -188,6 +219,7 @@ int RunCommand(const std::vector<std::string>& arguments) {
     return Complain(kCannotRun, "the path " + library + " has what LD_PRELOAD takes for its end");
   }
   if (const int status = CheckKernel(); status != 0) return status;
+  if (const int status = CheckRecording(wishes.recording); status != 0) return status;
   return Execute(wishes, path, library);
 }
 

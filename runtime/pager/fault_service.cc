@@ -24,6 +24,7 @@ constexpr unsigned kRequestPagesEachStep = 128;
 // The message is a hint; what is done depends on the PTE alone.
 void Shard::OnFault(const FaultMessage& message) {
   const PageIndex page = PageOf(message.address);
+  trace_.FaultBegan(page, message.thread_id, message.write);
   Stripe* stripe = stripes_.Find(page);
   if (stripe == nullptr) {
     for (const ParkingArea& area : parking_) {
@@ -116,10 +117,12 @@ void Shard::WakeStale(Stripe& stripe, PageIndex page) {
   platform_.Wake(PageRange(page, PageCount(1)));
 }
 
-void Shard::Answered(FaultKind kind, const Fault& fault) {
+void Shard::Answered(FaultKind kind, const Fault& fault, PageRange run) {
   const unsigned index = static_cast<unsigned>(kind);
+  const uint64_t now_ns = NowNanoseconds();
   ++counters_.faults[index];
-  counters_.latency[index].Record(NowNanoseconds() - fault.seen_ns);
+  counters_.latency[index].Record(now_ns - fault.seen_ns);
+  trace_.FaultEnded(kind, fault.page, run, fault.thread_id, fault.seen_ns, now_ns);
 }
 
 // The pages around `page` that are demand-zero as well and want the same kind of mapping.
@@ -177,7 +180,7 @@ Shard::Answer Shard::InstallZeros(Stripe& stripe, const Fault& fault) {
   }
   zero_streams_.OnDone(run);
   counters_.zero_pages.Add(run.count().value());
-  Answered(FaultKind::kDemandZero, fault);
+  Answered(FaultKind::kDemandZero, fault, run);
   return Answer::kDone;
 }
 
@@ -202,7 +205,7 @@ Shard::Answer Shard::FirstWrite(Stripe& stripe, const Fault& fault) {
   }
   write_streams_.OnDone(run);
   MakeDirty(stripe, run);
-  Answered(FaultKind::kWriteProtect, fault);
+  Answered(FaultKind::kWriteProtect, fault, run);
   return Answer::kDone;
 }
 
@@ -214,7 +217,10 @@ void Shard::MakeDirty(Stripe& stripe, PageRange run) {
     Frame& frame = frames_[pte.frame()];
     SetPte(stripe, page, pte.With(PageState::kActiveDirty, pte.frame().value()).WithWritten(true)
                              .WithAhead(false));
-    if (pte.ahead()) ++counters_.ahead_pages_used;
+    if (pte.ahead()) {
+      ++counters_.ahead_pages_used;
+      trace_.Add(TraceKind::kAheadUsed, PageRange(page, PageCount(1)), now_ns_);
+    }
     if (pte.state() == PageState::kWritingInPlace) {
       // The slot stays the transfer's; the page no longer names it.
       frame.io = 0;
@@ -232,7 +238,7 @@ Shard::Answer Shard::Rescue(Stripe& stripe, const Fault& fault) {
   const bool marker = stripe.Load(fault.page).ahead();
   const Answer answer = RescueByAny(stripe, fault);
   if (answer != Answer::kDone) return answer;
-  Answered(FaultKind::kSoft, fault);
+  Answered(FaultKind::kSoft, fault, PageRange(fault.page, PageCount(1)));
   if (marker) {
     const ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
     ReadAhead(stripe, plan, 0);

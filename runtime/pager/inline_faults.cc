@@ -44,6 +44,7 @@ InlineNext Shard::BeginInline(InlineFault* fault) {
                      fault->seen_ns,
                      false};
   now_ns_ = fault->seen_ns;
+  trace_.FaultBegan(page, fault->message.thread_id, fault->message.write);
   answering_inline_ = fault;
   const Answer answer = Service(*stripe, served);
   answering_inline_ = nullptr;

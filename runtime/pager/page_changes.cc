@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "runtime/base/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sync_point.h"
 #include "runtime/pager/shard.h"
 #include "runtime/platform/address_map.h"
@@ -14,7 +15,9 @@ namespace userpager {
 
 Errno Shard::AddStripe(Stripe* stripe) {
   LockHolder hold(mutex_);
-  return stripes_.Insert(stripe->range, stripe);
+  const Errno error = stripes_.Insert(stripe->range, stripe);
+  if (error == 0) trace_.Add(TraceKind::kReserved, stripe->range, NowNanoseconds());
+  return error;
 }
 
 // Two passes over what was touched: the first lets faults have their turn in between, the second
@@ -39,6 +42,7 @@ void Shard::RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) {
   Stripe* removed = stripes_.Erase(all.begin);
   USERPAGER_CHECK(removed == stripe, "a stripe was removed that the shard does not have",
                   AddressOf(all.begin));
+  trace_.Add(TraceKind::kReleased, all, NowNanoseconds());
   USERPAGER_SYNC_POINT("release:before_unmap", AddressOf(all.begin));
   const Errno error = after == SpaceAfter::kHeld ? HoldAddressSpace(space) : Unmap(space);
   USERPAGER_CHECK(error == 0, "a reservation could not be unmapped (ENOMEM: too many mappings;"

@@ -124,7 +124,11 @@ unsigned Shard::InstallRead(uint32_t index, unsigned i, int64_t result) {
   }
   const unsigned done = static_cast<unsigned>(copied.done.value());
   for (unsigned k = i; k < i + done; ++k) InstalledRead(*stripe, transfer, k);
-  if (done > 0) return done;
+  if (done > 0) {
+    const PageRange run(transfer.pages[i], PageCount(done));
+    trace_.PagesIn(run, run.Contains(transfer.demand_page), now_ns_);
+    return done;
+  }
   USERPAGER_CHECK(copied.error == ENOMEM || copied.error == EAGAIN || copied.error == ESRCH,
                   "a page could not be installed (EEXIST: a page is there that the runtime knows"
                   " nothing of)",
@@ -156,7 +160,9 @@ void Shard::InstalledRead(Stripe& stripe, const Transfer& transfer, unsigned i) 
   EnterWorkingSet(frame, pte, demanded ? Arrival::kHardFault : Arrival::kReadAhead);
   ++counters_.pages_in;
   if (demanded) {
-    Answered(FaultKind::kHard, {page, false, false, 0, transfer.started_ns, false});
+    Answered(FaultKind::kHard,
+             {page, false, false, transfer.demand_thread, transfer.started_ns, false},
+             PageRange(page, PageCount(1)));
   }
 }
 

@@ -210,6 +210,9 @@ PageCount Shard::ParkByMove(Stripe& stripe, PageRange run) {
       area->Free(places.first + static_cast<uint32_t>(moved.done.value()),
                  places.count - moved.done);
     }
+    if (moved.done.value() > 0) {
+      trace_.Add(TraceKind::kParked, PageRange(page, moved.done), now_ns_);
+    }
     for (uint64_t i = 0; i < moved.done.value(); ++i) {
       ParkedPage(stripe, page, places.first + static_cast<uint32_t>(i), executable);
       ++page;
@@ -279,6 +282,7 @@ PageCount Shard::ParkByCopy(Stripe& stripe, PageRange run) {
       ledger_.Return(PageCount(1));
     }
     USERPAGER_SYNC_POINT("page_out:moved", AddressOf(page));
+    trace_.Add(TraceKind::kParked, one, now_ns_);
     ParkedPage(stripe, page, place.first, false);
     ++gone;
   }
@@ -292,7 +296,7 @@ void Shard::ParkedPage(Stripe& stripe, PageIndex page, uint32_t place, bool exec
   Frame& frame = frames_[index];
   frame.place = place;
   frame.set_executable(executable);
-  LeftUnused(pte);
+  LeftUnused(page, pte);
   const Pte parked = pte.WithAhead(false);
   if (pte.state() == PageState::kActiveClean) {
     SetPte(stripe, page, parked.With(PageState::kStandby, index.value()));
@@ -301,6 +305,7 @@ void Shard::ParkedPage(Stripe& stripe, PageIndex page, uint32_t place, bool exec
     SetPte(stripe, page, parked.With(PageState::kDemandZero));
     discard_.PushYoungest(frames_, index);
     ++counters_.zero_pages_dropped;
+    trace_.Add(TraceKind::kZerosDropped, PageRange(page, PageCount(1)), now_ns_);
   } else {
     SetPte(stripe, page, parked.With(PageState::kModified, index.value()));
     modified_.PushYoungest(frames_, index);
@@ -359,11 +364,13 @@ bool Shard::DropOldest(FrameList* offered, PageCount most) {
   FrameIndex dropped[kTransferPages];
   PageCount total;
   unsigned count = 0;
+  PageRunTrace told(trace_, TraceKind::kDropped, now_ns_);
   do {
     count = 0;
     while (count < kTransferPages && total < most) {
       const FrameIndex index = offered != nullptr ? offered->oldest() : NextToDrop();
       if (index == kNoFrame) break;
+      if (offered == nullptr) told.Add(frames_[index].page());
       DropParked(index);
       dropped[count++] = index;
       ++total;
@@ -381,7 +388,7 @@ void Shard::DropParked(FrameIndex index) {
                   AddressOf(page));
   RemoveParked(index);
   const Pte pte = stripe->Load(page);
-  LeftUnused(pte);
+  LeftUnused(page, pte);
   if (pte.state() == PageState::kOffered) {
     SetPte(*stripe, page, pte.With(PageState::kDemandZero).WithGivenUp(true).WithAhead(false));
     return;

@@ -11,6 +11,7 @@
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/pager/for_each_stripe.h"
+#include "runtime/pager/recording.h"
 #include "runtime/pager/shard.h"
 #include "runtime/pager/shard_thread.h"
 #include "runtime/platform/address_map.h"
@@ -77,9 +78,28 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
   const PageFileOptions file{options.page_file_path, options.page_file_max_bytes};
   if (const Errno failed = page_file_.Open(file, error); failed != 0) return failed;
   frames_.set_limit(options.memory_limit);
+  if (options.record_to != nullptr) StartRecording();
   const Errno failed = StartShards(error);
   if (failed != 0) Stop();
   return failed;
+}
+
+void Pager::StartRecording() {
+  LogLine line;
+  recording_ = ArenaNew<Recording>(frames_, page_file_);
+  if (recording_ == nullptr) {
+    line << "cannot record: no memory for it";
+  } else if (recording_->Start(options_.record_to, options_.shards, &line) == 0) {
+    return;
+  }
+  line << "; the program runs without a recording";
+  line.Write();
+  ArenaDelete(recording_);
+  recording_ = nullptr;
+}
+
+void Pager::EndRecording() {
+  if (recording_ != nullptr) recording_->Finish();
 }
 
 Errno Pager::StartShards(LogLine* error) {
@@ -92,6 +112,7 @@ Errno Pager::StartShards(LogLine* error) {
   for (unsigned i = 0; i < options_.shards; ++i) {
     shard.index = i;
     Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;
+    shard.trace = recording_ == nullptr ? nullptr : recording_->ring(i);
     shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, counters,
                                        std::span<ShardThread* const>(shards_, kMaxShards));
     if (shards_[i] == nullptr) {
@@ -115,6 +136,8 @@ void Pager::Stop() {
     ArenaDelete(shard);
     shard = nullptr;
   }
+  ArenaDelete(recording_);
+  recording_ = nullptr;
 }
 
 bool Pager::uses_move() const { return options_.use_move && features_.move; }

@@ -34,6 +34,7 @@
 namespace userpager {
 
 class IoEngine;
+class Recording;
 class ShardThread;
 
 enum class IoEngineKind : uint8_t { kUring, kThreads };
@@ -49,6 +50,9 @@ struct PagerOptions {
   // whoever starts the pager. System calls that are given a page that is out fail with EFAULT then.
   FaultDelivery faults = FaultDelivery::kMessages;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
+  // Where to record what the shards do (recording.h); nullptr: nowhere. A recording that cannot
+  // begin is told of on standard error, and the pager goes on without it.
+  const char* record_to = nullptr;
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
   IoEngine* (*wrap_engine)(IoEngine* engine) = nullptr;
@@ -74,6 +78,8 @@ class Pager {
   Errno Start(const PagerOptions& options, LogLine* error);
   // Ends the threads. The caller has released every Vad.
   void Stop();
+  // Writes the rest of the recording, where there is one, and its end. While faults go on.
+  void EndRecording();
 
   // The smallest memory limit that works with so many shards.
   static PageCount SmallestMemoryLimit(unsigned shards);
@@ -232,6 +238,7 @@ class Pager {
   bool CheckConsistency();
 
  private:
+  void StartRecording();
   Errno StartShards(LogLine* error);
   Errno BuildVad(PageIndex at, PageCount pages, Protection protection, bool commit, Vad& vad);
   Errno BuildPages(Protection protection, bool commit, Vad& vad);
@@ -258,6 +265,7 @@ class Pager {
   FrameLedger frames_;
   PageFile page_file_;
   StatisticsPage* const page_ = nullptr;
+  Recording* recording_ = nullptr;
   ShardThread* shards_[kMaxShards] = {};
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
 };

@@ -32,6 +32,7 @@ ReadStreams::Plan Shard::NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex
     SetPte(stripe, passed, pte.WithAhead(false));
   }
   counters_.ahead_pages_used.Add(used);
+  if (used > 0) trace_.Add(TraceKind::kAheadUsed, PageRange(page, PageCount(used)), now_ns_);
   read_streams_.OnUsed(used);
   return plan;
 }
@@ -132,6 +133,7 @@ bool Shard::StartTransfer(Stripe& stripe, std::span<const PageInSlot> run,
   if (demand != nullptr) {
     transfer.demand_page = demand->page;
     transfer.demand_write = demand->write;
+    transfer.demand_thread = demand->thread_id;
     transfer.started_ns = demand->seen_ns;
   }
   for (unsigned i = 0; i < transfer.count; ++i) {
@@ -204,8 +206,10 @@ void Shard::AwaitRead(Stripe& stripe, const Fault& fault) {
 }
 
 // A page leaves memory.
-void Shard::LeftUnused(Pte pte) {
-  if (pte.ahead()) read_streams_.OnWasted(1);
+void Shard::LeftUnused(PageIndex page, Pte pte) {
+  if (!pte.ahead()) return;
+  read_streams_.OnWasted(1);
+  trace_.Add(TraceKind::kAheadWasted, PageRange(page, PageCount(1)), now_ns_);
 }
 
 bool Shard::IsMarker(const Transfer& transfer, unsigned i) const {
@@ -238,6 +242,7 @@ bool Shard::ParkMarker(Stripe& stripe, const Transfer& transfer, unsigned i) {
   SetPte(stripe, page, pte.With(PageState::kStandby, frame.value()).WithHistory(0));
   standby_.PushYoungest(frames_, frame, false);
   ++counters_.pages_in;
+  trace_.PagesIn(PageRange(page, PageCount(1)), false, now_ns_);
   // A thread may have come to wait without its message having been read yet.
   platform_.Wake(PageRange(page, PageCount(1)));
   return true;

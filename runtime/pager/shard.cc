@@ -34,6 +34,8 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       engine_(parts.engine),
       ledger_(parts.frames),
       page_file_(parts.page_file),
+      trace_(options.trace),
+      traced_limit_(parts.frames.limit()),
       policy_(options.replacement, frames_),
       zero_streams_(kLongestZeroRun),
       write_streams_(kLongestWriteRun),
@@ -188,6 +190,10 @@ void Shard::OnLimitChanged() {
   LockHolder hold(mutex_);
   FitBuffers();
   balancing_ = true;
+  if (options_.index != 0 || traced_limit_ == ledger_.limit()) return;
+  traced_limit_ = ledger_.limit();
+  trace_.Add(TraceKind::kLimit, PageRange(PageIndex(traced_limit_.value()), PageCount(0)),
+             NowNanoseconds());
 }
 
 void Shard::OnKick() {

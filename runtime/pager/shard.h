@@ -42,6 +42,7 @@
 #include "runtime/frames/parking_area.h"
 #include "runtime/frames/standby_lists.h"
 #include "runtime/observe/counters.h"
+#include "runtime/observe/shard_trace.h"
 #include "runtime/page_file/io_engine.h"
 #include "runtime/page_file/page_file.h"
 #include "runtime/pager/buffer_pool.h"
@@ -66,6 +67,7 @@ struct ShardOptions {
   PlatformFeatures features;
   bool use_move = true;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
+  TraceRing* trace = nullptr;  // of the recording, where there is one
 };
 
 // What a shard uses and does not own; all of it outlives the shard.
@@ -274,7 +276,9 @@ class Shard {
   bool AdvanceRequests() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishRequest(BringInRequest** link, Errno error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AdvanceRequest(BringInRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Answered(FaultKind kind, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `run` came to the program by it, the page of the fault among it.
+  void Answered(FaultKind kind, const Fault& fault, PageRange run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // inline_faults.cc
   void AskForTurn(InlineFault* fault, bool needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -306,7 +310,7 @@ class Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StartTransfer(Stripe& stripe, std::span<const PageInSlot> run, const ReadReason& reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LeftUnused(Pte pte) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeftUnused(PageIndex page, Pte pte) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsMarker(const Transfer& transfer, unsigned i) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ParkMarker(Stripe& stripe, const Transfer& transfer, unsigned i)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -362,6 +366,7 @@ class Shard {
   void AddPart(Transfer& transfer, PageIndex memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SubmitWrite(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnWriteDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TraceWritten(const Transfer& transfer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeaveToWrite(PageIndex page, FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsStillWritten(uint32_t index, unsigned i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AllStillWritten(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -426,6 +431,8 @@ class Shard {
   PageFile& page_file_;
 
   Lock mutex_{LockRank::kShard};
+  ShardTrace trace_ ABSL_GUARDED_BY(mutex_);
+  PageCount traced_limit_ ABSL_GUARDED_BY(mutex_);  // that trace_ was told of last
   RangeMap<Stripe> stripes_ ABSL_GUARDED_BY(mutex_);
   FrameTable frames_ ABSL_GUARDED_BY(mutex_);
   ReplacementChoice policy_ ABSL_GUARDED_BY(mutex_);

@@ -39,7 +39,8 @@ struct Transfer {
   uint32_t next_free = 0;
   SlotIndex first_slot;
   PageIndex demand_page;        // of a read: the page that somebody waits for
-  uint64_t started_ns = 0;      // when that fault was seen
+  uint32_t demand_thread = 0;   // who, or 0
+  uint64_t started_ns = 0;      // when that fault was seen; of a write: when it began
   PageIndex marker;             // of a read: not to be mapped (ReadStreams), or none (0)
   uint64_t awaited = 0;   // of a read: bit i: somebody waits for page i
   uint64_t detached = 0;  // of a write in place: bit i: the frame of page i is the transfer's now

@@ -27,6 +27,7 @@ void Shard::SetTrap(Stripe& stripe, PageIndex page) {
   const Pte pte = stripe.Load(page);
   const PageRange one(page, PageCount(1));
   ++counters_.access_violations;
+  trace_.Add(TraceKind::kViolation, one, now_ns_);
   if (!pte.trapped()) {
     Errno error = 0;
     if (pte.mapped()) {

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "runtime/base/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sync_point.h"
 #include "runtime/page_file/checksum.h"
 #include "runtime/pager/shard.h"
@@ -78,6 +79,7 @@ bool Shard::StartWrite() {
 
 void Shard::SubmitWrite(uint32_t index) {
   Transfer& transfer = transfers_[index];
+  transfer.started_ns = NowNanoseconds();
   writing_pages_ += PageCount(transfer.count);
   ++writes_;
   writes_in_place_ += transfer.kind == TransferKind::kWriteInPlace;
@@ -123,13 +125,14 @@ void Shard::DropClean(Stripe& stripe, PageRange run) {
   for (PageIndex page = run.begin; page < run.end; ++page) {
     const Pte pte = stripe.Load(page);
     const FrameIndex frame = pte.frame();
-    LeftUnused(pte);
+    LeftUnused(page, pte);
     SetPte(stripe, page, LeaveWorkingSet(frame, pte)
                              .With(PageState::kPagedOut, frames_[frame].slot.value())
                              .WithAhead(false));
     if (!LeaveToWrite(page, frame)) ReleaseFrame(frame);
   }
   counters_.clean_pages_dropped.Add(run.count().value());
+  trace_.Add(TraceKind::kDropped, run, now_ns_);
 }
 
 PageCount Shard::StartWriteInPlace(Stripe& stripe, PageRange run) {
@@ -184,6 +187,7 @@ bool Shard::DropZerosInPlace(Stripe& stripe, PageIndex page) {
          LeaveWorkingSet(pte.frame(), pte).With(PageState::kDemandZero).WithAhead(false));
   if (!LeaveToWrite(page, pte.frame())) ReleaseFrame(pte.frame());
   ++counters_.zero_pages_dropped;
+  trace_.Add(TraceKind::kZerosDropped, PageRange(page, PageCount(1)), now_ns_);
   return true;
 }
 
@@ -195,6 +199,7 @@ void Shard::OnWriteDone(uint32_t index, int64_t result) {
     outcome = WriteOutcome::kWritten;
     write_failures_ = 0;
     counters_.pages_out.Add(transfer.count);
+    TraceWritten(transfer);
   } else if (transfer.kind == TransferKind::kWriteInPlace &&
              (result == -EFAULT || !AllStillWritten(index))) {
     // A page was decommitted or hidden before the device took hold of it: not the device's fault.
@@ -213,6 +218,16 @@ void Shard::OnWriteDone(uint32_t index, int64_t result) {
   }
   writes_in_place_ -= transfer.kind == TransferKind::kWriteInPlace;
   transfers_.Free(index);
+}
+
+// Neighbours together.
+void Shard::TraceWritten(const Transfer& transfer) {
+  const uint64_t now_ns = NowNanoseconds();
+  for (unsigned begin = 0, end = 1; begin < transfer.count; begin = end++) {
+    const PageIndex first = transfer.pages[begin];
+    while (end < transfer.count && transfer.pages[end] == first + PageCount(end - begin)) ++end;
+    trace_.PagesOut(PageRange(first, PageCount(end - begin)), transfer.started_ns, now_ns);
+  }
 }
 
 // What is to become of a slot whose page went another way, or whose write failed. Which of several

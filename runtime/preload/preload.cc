@@ -19,6 +19,7 @@
 #include "runtime/heap/heap.h"
 #include "runtime/platform/address_map.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/preload/environment.h"
 #include "runtime/preload/statistics_file.h"
 
 namespace userpager {
@@ -64,6 +65,13 @@ void StartPager() {
   }
 }
 
+// Programs that this one starts would write over its recording, where each has not its own file.
+void KeepRecording() {
+  constexpr const char* kVariable = "USERPAGER_TRACE";
+  const char* path = secure_getenv(kVariable);
+  if (path != nullptr && strstr(path, "%p") == nullptr) ForgetVariable(kVariable);
+}
+
 // Programs that this one starts are not managed: they do not find the library, which the variable
 // names first.
 void LeaveChildrenAlone() {
@@ -77,9 +85,9 @@ void LeaveChildrenAlone() {
   if (!none || libraries == nullptr) return;
   const char* rest = strpbrk(libraries, ": ");
   if (rest == nullptr) {
-    unsetenv("LD_PRELOAD");
+    ForgetVariable("LD_PRELOAD");
   } else {
-    setenv("LD_PRELOAD", rest + 1, 1);
+    ShortenVariable("LD_PRELOAD", rest + 1);
   }
 }
 
@@ -157,6 +165,7 @@ void Preload::Start() {
     Refuse("its malloc cannot be replaced: the private jemalloc is not of version 5.3");
   }
   StatisticsFile::Begin();
+  KeepRecording();
   LeaveChildrenAlone();
 }
 

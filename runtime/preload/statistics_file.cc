@@ -11,6 +11,7 @@
 #include "runtime/api/statistics_fields.h"
 #include "runtime/base/log_line.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/preload/environment.h"
 #include "runtime/preload/preload.h"
 
 namespace userpager {
@@ -53,7 +54,7 @@ void StatisticsFile::Begin() {
          << ErrnoText{errno};
     line.Write();
   }
-  unsetenv(kVariable);
+  ForgetVariable(kVariable);
   atexit(&WriteFile);
 }
 

@@ -1,4 +1,4 @@
-#include "bench/support/svg_chart.h"
+#include "runtime/cli/svg_chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace userpager::bench {
+namespace userpager::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -80,4 +80,4 @@ TEST(SvgChart, NothingToDrawIsAChartAllTheSame) {
 }
 
 }  // namespace
-}  // namespace userpager::bench
+}  // namespace userpager::cli
