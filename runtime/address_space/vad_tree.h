@@ -9,6 +9,7 @@
 //   Protection    a page's protection as VirtualAlloc knows it (protection.h)
 //   CommitCharge  pages promised and the most that may be; its Token is a promise (commit_charge.h)
 //   RangeMap      ranges of pages to pointers: the tree itself, and each shard's index of stripes
+//   ForkRules     what forked children do not have as their parent has it (fork_rules.h)
 //
 // Flow:
 //   reserve    the pager makes a Vad, the api puts it in the tree

@@ -9,6 +9,13 @@
 #include "runtime/platform/address_map.h"
 
 namespace userpager {
+namespace {
+
+Errno SetExactly(PageRange range, Protection p) {
+  return SetAccessExactly(range, p.AllowsAccess(), p.AllowsWrite(), p.AllowsExecute());
+}
+
+}  // namespace
 
 // What Linux has unmapped is only reserved here; the kernel's guards of it cost nothing more.
 Reservations::Part Reservations::PartAt(PageRange range) const {
@@ -52,30 +59,58 @@ Reservations::Part Reservations::UsePart(PageRange range, PartUse use, Protectio
     case Owner::kProgram:
       if (use == PartUse::kRemove || use == PartUse::kTakeBack) {
         part.error = pager_.TakeBack(*vad, part.range);
-        if (part.error == 0 && use == PartUse::kRemove) Remove(vad, part.range);
+        if (part.error == 0 && use == PartUse::kRemove) part.error = Remove(vad, part.range);
       }
       break;
     case Owner::kPager:
       if (use == PartUse::kEmpty && part.locked) part.error = EINVAL;
       if (use == PartUse::kEmpty && !part.locked) pager_.DiscardPages(*vad, part.range);
-      if (use == PartUse::kRemove) Remove(vad, part.range);
+      if (use == PartUse::kRemove) part.error = Remove(vad, part.range);
       if (use == PartUse::kProtect) part.error = pager_.Protect(*vad, part.range, protection);
       if (use == PartUse::kTrim && !part.locked) {
         bool all_locked = false;
         pager_.UnlockPages(*vad, part.range, &all_locked);
       }
+      if (use >= PartUse::kNotInChild) part.error = ChangeForkRules(part.range, use);
       break;
   }
   return part;
 }
 
-void Reservations::Remove(Vad* vad, PageRange range) {
+Errno Reservations::ChangeForkRules(PageRange range, PartUse use) {
+  for (PageRange rest = range; !rest.empty();) {
+    ForkRules::Run run = fork_rules_.First(rest);
+    if (use == PartUse::kNotInChild || use == PartUse::kInChild) {
+      run.rule.absent = use == PartUse::kNotInChild;
+    } else {
+      run.rule.emptied = use == PartUse::kEmptyInChild;
+    }
+    if (const Errno error = fork_rules_.Set(run.range, run.rule); error != 0) return error;
+    rest.begin = run.range.end;
+  }
+  return 0;
+}
+
+ForkRules::Run Reservations::ForkRuleOf(PageRange range) {
+  LockHolder hold(lock_);
+  return fork_rules_.First(range);
+}
+
+Errno Reservations::SetForkRule(PageRange range, ForkRule rule) {
+  LockHolder hold(lock_);
+  return fork_rules_.Set(range, rule);
+}
+
+// ENOMEM: no memory to remember what forked children have of the rest. Nothing has changed then.
+Errno Reservations::Remove(Vad* vad, PageRange range) {
+  if (const Errno error = fork_rules_.Set(range, {}); error != 0) return error;
   const PageCount committed = vad->committed;
   pager_.Decommit(*vad, range);
   charge_.Return(committed - vad->committed);
-  if (vad->committed != PageCount(0) || vad->foreign != PageCount(0)) return;
+  if (vad->committed != PageCount(0) || vad->foreign != PageCount(0)) return 0;
   tree_.Erase(vad);
   pager_.Release(vad);
+  return 0;
 }
 
 Reservations::Attempt Reservations::TryMapExactly(PageRange range, Protection protection,
@@ -108,6 +143,8 @@ Errno Reservations::MapExactly(PageRange range, Protection protection, bool repl
 }
 
 Errno Reservations::MapReserved(PageRange range, Protection protection) {
+  // A new mapping, of which children have all.
+  if (const Errno error = SetForkRule(range, {}); error != 0) return error;
   const Allocated answer = GrowAndRetry([&] { return TryCommit(range, protection); });
   if (answer.error == ERROR_INVALID_ADDRESS) return EAGAIN;
   return answer.error != 0 ? ENOMEM : 0;
@@ -123,7 +160,7 @@ Reservations::Allocated Reservations::MapAnywhere(PageCount pages, Protection pr
   const PageIndex begin = PageOf(made.address);
   if (whole != pages) {
     LockHolder hold(lock_);
-    Remove(tree_.Find(begin), PageRange(begin + pages, begin + whole));
+    (void)Remove(tree_.Find(begin), PageRange(begin + pages, begin + whole));
   }
   return made;
 }
@@ -150,31 +187,47 @@ bool Reservations::IsInMemory(PageIndex page) {
 }
 
 // Plain memory is as Linux would have it without a pager: each page with exactly its protection,
-// and nothing where nothing is mapped.
+// and nothing where nothing is mapped, or where the child is not to have it.
 bool Reservations::FillChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (Vad* vad = tree_.AtOrAfter(PageIndex(0)); vad != nullptr; vad = tree_.Next(*vad)) {
     if (vad->kind != VadKind::kPaged) continue;
-    if (!pager_.FillChild(*vad)) return false;
-    for (PageRange rest = vad->range; !rest.empty();) {
-      const Part part = PartAt(rest);
-      Errno error = 0;
-      if (part.owner == Owner::kNobody) error = Unmap(part.range);
-      if (part.owner == Owner::kPager) {
-        const Protection p = part.protection;
-        error = SetAccessExactly(part.range, p.AllowsAccess(), p.AllowsWrite(),
-                                 p.AllowsExecute());
-      }
-      if (error != 0) {
-        LogLine line;
-        line << "a forked child cannot have its parent's mappings: " << ErrnoText{error};
-        line.Write();
-        return false;
-      }
-      rest.begin = part.range.end;
-    }
+    const Errno error = FillChild(*vad);
+    if (error == 0) continue;
+    if (error == EIO) return false;
+    LogLine line;
+    line << "a forked child cannot have its parent's mappings: " << ErrnoText{error};
+    line.Write();
+    return false;
   }
   pager_.EndInChild();
   return true;
+}
+
+// EIO: the page file failed, and a line says so.
+Errno Reservations::FillChild(Vad& vad) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (PageRange rest = vad.range; !rest.empty();) {
+    const Part part = PartAt(rest);
+    Errno error = part.owner == Owner::kNobody ? Unmap(part.range) : 0;
+    for (PageRange left = part.range; part.owner == Owner::kPager && !left.empty() && error == 0;) {
+      const ForkRules::Run run = fork_rules_.First(left);
+      if (run.rule.absent) {
+        error = Unmap(run.range);
+      } else if (run.rule.emptied) {
+        error = MapEmptied(run.range);
+        if (error == 0) error = SetExactly(run.range, part.protection);
+      } else {
+        error = FillPart(vad, run.range, part.protection);
+      }
+      left.begin = run.range.end;
+    }
+    if (error != 0) return error;
+    rest.begin = part.range.end;
+  }
+  return 0;
+}
+
+Errno Reservations::FillPart(Vad& vad, PageRange range, Protection protection) {
+  return pager_.FillChild(vad, range) ? SetExactly(range, protection) : EIO;
 }
 
 }  // namespace userpager

@@ -194,6 +194,8 @@ DWORD Reservations::Release(uint64_t address) {
   Vad* vad = tree_.Find(PageOf(address));
   if (vad == nullptr || vad->range.begin != PageOf(address)) return ERROR_INVALID_ADDRESS;
   const PageCount committed = vad->committed;
+  // No rule goes beyond a reservation, so that this needs no memory.
+  (void)fork_rules_.Set(vad->range, {});
   tree_.Erase(vad);
   pager_.Release(vad);
   charge_.Return(committed);

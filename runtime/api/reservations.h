@@ -46,6 +46,7 @@
 #include <optional>
 
 #include "runtime/address_space/commit_charge.h"
+#include "runtime/address_space/fork_rules.h"
 #include "runtime/address_space/vad_tree.h"
 #include "runtime/api/foreign_memory.h"
 #include "runtime/base/lock.h"
@@ -182,6 +183,12 @@ class Reservations {
     kGiveUp,    // of kNobody: kProgram from now on
     kProtect,   // of kPager: the protection. ENOMEM: as Pager::Protect
     kTrim,      // of kPager: out of the working set
+    // Of kPager: MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK. ENOMEM: no memory
+    // to remember it.
+    kNotInChild,
+    kInChild,
+    kEmptyInChild,
+    kKeepInChild,
   };
   // The first part of the range of which all pages have the same owner, protection and lock, and
   // does that with it, where the owner is one of those named; of others it only tells.
@@ -192,12 +199,20 @@ class Reservations {
       ABSL_LOCKS_EXCLUDED(lock_);
   // Maps pages of kNobody or kPager, which keep their contents. EAGAIN: they are not any more.
   Errno MapReserved(PageRange range, Protection protection) ABSL_LOCKS_EXCLUDED(lock_);
+  // What forked children have of the first pages of the range that are alike in this.
+  ForkRules::Run ForkRuleOf(PageRange range) ABSL_LOCKS_EXCLUDED(lock_);
+  // ENOMEM: no memory to remember it.
+  Errno SetForkRule(PageRange range, ForkRule rule) ABSL_LOCKS_EXCLUDED(lock_);
   // Maps pages anywhere. With lazy commit the page file grows when its slots are needed, not now:
   // Linux programs map much more than they use.
   Allocated MapAnywhere(PageCount pages, Protection protection) ABSL_LOCKS_EXCLUDED(lock_);
   // The first pages of the range, which is in one Vad, that are not known to be zeros; empty at its
   // end where there are none.
   PageRange FirstContent(PageRange range) ABSL_LOCKS_EXCLUDED(lock_);
+  // How many more pages can be locked under the memory limit.
+  PageCount LockableNow() const { return pager_.LockableNow(); }
+  // Whether it is a place of the runtime's own where frames are parked.
+  bool IsParkingPlace(PageIndex page) const { return pager_.IsParkingPlace(page); }
   // Whether a read of the page needs no I/O; false also where it is in no Vad.
   bool IsInMemory(PageIndex page) ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -237,7 +252,10 @@ class Reservations {
   Attempt TryMapExactly(PageRange range, Protection protection, bool replace, Errno* refused)
       ABSL_LOCKS_EXCLUDED(lock_);
   Part PartAt(PageRange range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void Remove(Vad* vad, PageRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Errno Remove(Vad* vad, PageRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Errno ChangeForkRules(PageRange range, PartUse use) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Errno FillChild(Vad& vad);
+  Errno FillPart(Vad& vad, PageRange range, Protection protection);
   Allocated ReserveLarge(PageIndex at, PageCount pages) ABSL_LOCKS_EXCLUDED(lock_);
   // placeholders.cc
   Allocated ReservePlaceholder(PageIndex at, PageCount pages) ABSL_LOCKS_EXCLUDED(lock_);
@@ -282,6 +300,7 @@ class Reservations {
   const CommitMode mode_;
   Lock lock_{LockRank::kVadTree};
   VadTree tree_ ABSL_GUARDED_BY(lock_);
+  ForkRules fork_rules_ ABSL_GUARDED_BY(lock_);  // of committed pages of paged Vads
   CommitCharge charge_;  // two counters; its limit is only set with lock_ held
   // While the memory limit is on its way down: pages that are no longer promised.
   PageCount withheld_ ABSL_GUARDED_BY(lock_);

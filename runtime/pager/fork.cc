@@ -33,9 +33,9 @@ void Pager::Thaw() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (unsigned i = options_.shards; i > 0; --i) shards_[i - 1]->shard().Thaw();
 }
 
-bool Pager::FillChild(Vad& vad) {
-  return ForEachStripe(vad, vad.range, [](Shard& shard, Stripe& stripe, PageRange) {
-           return shard.FillChild(stripe) ? 0 : EIO;
+bool Pager::FillChild(Vad& vad, PageRange range) {
+  return ForEachStripe(vad, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+           return shard.FillChild(stripe, part) ? 0 : EIO;
          }) == 0;
 }
 
@@ -44,22 +44,23 @@ void Pager::EndInChild() {
 }
 
 // The child has one thread, and the mutex is held by what was this thread in the parent.
-bool Shard::FillChild(Stripe& stripe) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (PageIndex page = stripe.NextTouched(stripe.range.begin, stripe.range.end);
-       page < stripe.range.end;
-       page = stripe.NextTouched(page + PageCount(1), stripe.range.end)) {
-    if (!FillPages(stripe, &page)) return false;
+bool Shard::FillChild(Stripe& stripe, PageRange range) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (PageIndex page = stripe.NextTouched(range.begin, range.end); page < range.end;
+       page = stripe.NextTouched(page + PageCount(1), range.end)) {
+    if (!FillPages(stripe, range.end, &page)) return false;
   }
   return true;
 }
 
-// The pages from `page` on that have neighbouring slots are read together. `page` is then the last.
-bool Shard::FillPages(Stripe& stripe, PageIndex* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// The pages from `page` on that have neighbouring slots, up to `end`, are read together. `page` is
+// then the last.
+bool Shard::FillPages(Stripe& stripe, PageIndex end,
+                      PageIndex* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const PageIndex first = *page;
   const SlotIndex slot = FillPage(stripe, first);
   if (slot == kNoSlot) return true;
   PageCount count(1);
-  while (count < kReadAtOnce && first + count < stripe.range.end) {
+  while (count < kReadAtOnce && first + count < end) {
     const Pte pte = stripe.Load(first + count);
     const bool fits = pte.state() == PageState::kPagedOut && !pte.trapped();
     if (!fits || pte.slot() != slot + count) break;

@@ -390,6 +390,19 @@ PageCount Pager::StayingPages() const {
   return staying;
 }
 
+PageCount Pager::LockableNow() const {
+  const PageCount most = LockablePages();
+  const PageCount staying = StayingPages();
+  return most > staying ? most - staying : PageCount(0);
+}
+
+bool Pager::IsParkingPlace(PageIndex page) const {
+  for (unsigned i = 0; i < options_.shards; ++i) {
+    if (shards_[i]->shard().IsParkingPlace(page)) return true;
+  }
+  return false;
+}
+
 bool Pager::MayStay(const Vad& vad, PageRange range) const {
   const PageCount staying = CountPages(vad, range, [](Pte pte) { return pte.stays(); });
   return StayingPages() + range.count() - staying <= LockablePages();

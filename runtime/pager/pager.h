@@ -134,6 +134,10 @@ class Pager {
   // ENOMEM: the kernel's limit of mappings is reached; the place stays given up, and empty.
   Errno TakeBack(Vad& vad, PageRange range);
 
+  // How many more pages can stay in memory (LockPages, HoldPages) under the memory limit.
+  PageCount LockableNow() const;
+  // Whether it is in a parking area of some shard. From any thread.
+  bool IsParkingPlace(PageIndex page) const;
   // Marks the pages locked: they stay in memory once they are there. All are committed and
   // accessible. EAGAIN: so many pages cannot be locked under the memory limit, or the quota does
   // not allow it.
@@ -207,10 +211,10 @@ class Pager {
   // With the VadTree's lock.
   void Freeze();
   void Thaw();
-  // In the child, for each paged Vad: puts everything that the reservation holds and that is not in
+  // In the child, for pages of a paged Vad: puts everything that they hold and that is not in
   // memory in its place. It is plain memory from then on, without pager or limit. False, with a
   // line on standard error: the page file failed.
-  bool FillChild(Vad& vad);
+  bool FillChild(Vad& vad, PageRange range);
   // In the child, last: gives back what only the parent needs.
   void EndInChild();
 

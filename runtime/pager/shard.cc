@@ -9,6 +9,7 @@
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/platform/address_map.h"
+#include "runtime/platform/process_end.h"
 
 namespace userpager {
 namespace {
@@ -107,10 +108,11 @@ uint64_t Shard::Timeout(bool work_left) {
 }
 
 // Everything in memory is locked or pinned, nothing is under way, and a thread waits: it would wait
-// for ever. Requests to lock pages are refused; a pager that cannot give a thread its page stops
-// the program loudly. Counted in fruitless turns of a millisecond each, not by the clock: a program
-// that was stopped for a while is not stuck. Above the limit somebody is lowering it, who makes
-// turns come faster, and takes the limit back where it is out of reach.
+// for ever. Requests to lock pages are refused; where a thread cannot be given its page, the
+// program ends as the kernel would end it for want of memory, with a line. Counted in fruitless
+// turns of a millisecond each, not by the clock: a program that was stopped for a while is not
+// stuck. Above the limit somebody is lowering it, who makes turns come faster, and takes the limit
+// back where it is out of reach.
 void Shard::RefuseIfStuck() {
   const bool waits = !queue_.empty() || requests_ != nullptr;
   if (!waits || transfers_.under_way() != 0 || IsOverLimit()) {
@@ -126,14 +128,13 @@ void Shard::RefuseIfStuck() {
     return;
   }
   LogLine line;
-  line << "stopped: no memory for the page at " << Hex{AddressOf(queue_.front().page)} << ": of "
+  line << "killed: no memory for the page at " << Hex{AddressOf(queue_.front().page)} << ": of "
        << ledger_.limit().value() << " pages of the memory limit " << ledger_.charged().value()
        << " are in use, all of them locked, pinned or without a free slot in the page file ("
        << page_file_.used().value() << " of " << page_file_.usable().value()
        << " slots used); raise the memory limit or page_file_max";
   line.Write();
-  USERPAGER_CHECK(false, "a fault cannot be answered for want of memory",
-                  AddressOf(queue_.front().page));
+  KillProcess();
 }
 
 void Shard::SetPte(Stripe& stripe, PageIndex page, Pte pte) {

@@ -176,7 +176,7 @@ class Shard {
     ++forks_;
     mutex_.Release();
   }
-  bool FillChild(Stripe& stripe);
+  bool FillChild(Stripe& stripe, PageRange range);
   void EndInChild();
 
   // ---- From any thread, without the VadTree's lock. ----
@@ -380,7 +380,7 @@ class Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // fork.cc
-  bool FillPages(Stripe& stripe, PageIndex* page);
+  bool FillPages(Stripe& stripe, PageIndex end, PageIndex* page);
   SlotIndex FillPage(Stripe& stripe, PageIndex page);
   bool FillFromSlots(PageIndex first, SlotIndex slot, PageCount count);
   bool MakeExclusive(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -105,6 +105,12 @@ Errno HoldAddressSpace(PageRange range) {
   return got == MAP_FAILED ? errno : 0;
 }
 
+Errno MapEmptied(PageRange range) {
+  if (const Errno error = HoldAddressSpace(range); error != 0) return error;
+  return madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_WIPEONFORK) == 0 ? 0
+                                                                                       : errno;
+}
+
 Errno MapOwn(PageCount pages, bool executable, PageIndex* mapped) {
   const int access = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
   void* got = mmap(nullptr, BytesOf(pages), access, kFlags, -1, 0);

@@ -37,6 +37,10 @@ Errno MapOwn(PageCount pages, bool executable, PageIndex* mapped);
 // the memory is as good, only slower.
 void AllowHugePages(PageRange range, bool on);
 
+// Replaces whatever is mapped in the range by private memory of zeros, which nobody watches and of
+// which forked children have zeros again (MADV_WIPEONFORK). An errno of mmap(2) or madvise(2).
+Errno MapEmptied(PageRange range);
+
 // mprotect, to what a page's own protection says.
 Errno SetAccessExactly(PageRange range, bool access, bool write, bool execute);
 

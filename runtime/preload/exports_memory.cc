@@ -109,6 +109,7 @@ USERPAGER_EXPORTED int mincore(void* at, size_t bytes, unsigned char* vector) no
 USERPAGER_EXPORTED int mlock(const void* at, size_t bytes) noexcept {
   LinuxMemory* memory = Preload::Active();
   if (memory == nullptr) return static_cast<int>(syscall(SYS_mlock, at, bytes));
+  if (const int64_t refused = LinuxMemory::MayLock(); refused != 0) return ToldInt(refused);
   return ToldInt(memory->Lock(AddressOf(at), bytes));
 }
 
@@ -117,6 +118,7 @@ USERPAGER_EXPORTED int mlock2(const void* at, size_t bytes, unsigned flags) noex
   if (memory == nullptr || !memory->Touches(AddressOf(at), bytes)) {
     return static_cast<int>(syscall(SYS_mlock2, at, bytes, flags));
   }
+  if (const int64_t refused = LinuxMemory::MayLock(); refused != 0) return ToldInt(refused);
   // With MLOCK_ONFAULT pages may come in later; that they are there now does no harm.
   return ToldInt((flags & ~static_cast<unsigned>(MLOCK_ONFAULT)) != 0
                      ? -EINVAL
@@ -129,10 +131,16 @@ USERPAGER_EXPORTED int munlock(const void* at, size_t bytes) noexcept {
   return ToldInt(memory->Unlock(AddressOf(at), bytes));
 }
 
-// All of it in memory is what the limit forbids: as for a process with too small an RLIMIT_MEMLOCK.
 USERPAGER_EXPORTED int mlockall(int flags) noexcept {
-  if (Preload::Active() == nullptr) return static_cast<int>(syscall(SYS_mlockall, flags));
-  return ToldInt(-ENOMEM);
+  LinuxMemory* memory = Preload::Active();
+  if (memory == nullptr) return static_cast<int>(syscall(SYS_mlockall, flags));
+  return ToldInt(memory->LockAll(flags));
+}
+
+USERPAGER_EXPORTED int munlockall() noexcept {
+  LinuxMemory* memory = Preload::Active();
+  if (memory == nullptr) return static_cast<int>(syscall(SYS_munlockall));
+  return ToldInt(memory->UnlockAll());
 }
 
 USERPAGER_EXPORTED int msync(void* at, size_t bytes, int flags) {

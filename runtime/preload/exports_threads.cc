@@ -25,5 +25,5 @@ extern "C" __attribute__((visibility("default"))) int pthread_attr_setstack(
   const size_t kept = std::min(bytes, kDescriptorBytes);
   const uint64_t begin = reinterpret_cast<uint64_t>(stack) + bytes - kept;
   if (!memory->Touches(userpager::RoundDown(begin, userpager::kPageBytes), kept)) return 0;
-  return static_cast<int>(-memory->Lock(begin, kept));
+  return static_cast<int>(-memory->LockStack(begin, kept));
 }

@@ -78,8 +78,14 @@ std::optional<PageRange> LinuxMemory::Managed(uint64_t address, uint64_t length)
 }
 
 int64_t LinuxMemory::Map(const MapRequest& request) {
-  if (IsPrivateAnonymous(request.flags)) return MapManaged(request);
-  return IsFixed(request.flags) ? MapForeign(request) : KernelMap(request);
+  const bool lock = lock_future_.load(std::memory_order_relaxed);
+  if (IsPrivateAnonymous(request.flags)) {
+    const int64_t mapped = MapManaged(request);
+    return lock && mapped > 0 ? LockNew(mapped, request) : mapped;
+  }
+  MapRequest asked = request;
+  if (lock) asked.flags |= MAP_LOCKED;
+  return IsFixed(asked.flags) ? MapForeign(asked) : KernelMap(asked);
 }
 
 int64_t LinuxMemory::MapManaged(const MapRequest& request) {
@@ -217,8 +223,8 @@ int64_t LinuxMemory::Protect(uint64_t address, uint64_t length, int access) {
   });
 }
 
-// Pages out, and their room: the rest is advice that needs nothing. What a child may have of the
-// memory cannot be chosen, so whoever asks is told no, as by a kernel before 4.14.
+// Pages out, their room, and what a forked child has of them; the rest is advice that needs
+// nothing.
 int64_t LinuxMemory::Advise(uint64_t address, uint64_t length, int advice) {
   const std::optional<PageRange> range = Managed(address, length);
   if (!range.has_value()) {
@@ -229,6 +235,10 @@ int64_t LinuxMemory::Advise(uint64_t address, uint64_t length, int advice) {
     case MADV_DONTNEED:
     case MADV_FREE: use = PartUse::kEmpty; break;
     case MADV_PAGEOUT: use = PartUse::kTrim; break;
+    case MADV_DONTFORK: use = PartUse::kNotInChild; break;
+    case MADV_DOFORK: use = PartUse::kInChild; break;
+    case MADV_WIPEONFORK: use = PartUse::kEmptyInChild; break;
+    case MADV_KEEPONFORK: use = PartUse::kKeepInChild; break;
     case MADV_NORMAL:
     case MADV_RANDOM:
     case MADV_SEQUENTIAL:
@@ -238,8 +248,6 @@ int64_t LinuxMemory::Advise(uint64_t address, uint64_t length, int advice) {
     case MADV_NOHUGEPAGE:
     case MADV_DONTDUMP:
     case MADV_DODUMP:
-    case MADV_DOFORK:
-    case MADV_KEEPONFORK:
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE: break;
     default: return -EINVAL;
@@ -276,41 +284,6 @@ int64_t LinuxMemory::Residency(uint64_t address, uint64_t length, unsigned char*
           RunInside([=] { return reservations->IsInMemory(page); }).value_or(false);
       first[(page - part.range.begin).value()] = there ? 1 : 0;
     }
-    return 0;
-  });
-}
-
-int64_t LinuxMemory::Lock(uint64_t address, uint64_t length) {
-  const uint64_t begin = RoundDown(address, kPageBytes);
-  const std::optional<PageRange> range = Managed(begin, length + (address - begin));
-  if (!range.has_value()) return -ErrnoOf(mlock(reinterpret_cast<void*>(address), length));
-  Reservations* reservations = &reservations_;
-  return -ForEachPart(*range, PartUse::kLook, {}, [&](const Part& part) -> Errno {
-    if (part.owner == Reservations::Owner::kNobody) return ENOMEM;
-    if (part.owner != Reservations::Owner::kPager) {
-      return ErrnoOf(mlock(At(part.range.begin), Length(part.range)));
-    }
-    const DWORD error = RunInside([=, where = part.range] {
-                          return reservations->LockPages(AddressOf(where.begin), Length(where));
-                        }).value_or(ERROR_NO_SYSTEM_RESOURCES);
-    return error == 0 ? 0 : ENOMEM;
-  });
-}
-
-int64_t LinuxMemory::Unlock(uint64_t address, uint64_t length) {
-  const uint64_t begin = RoundDown(address, kPageBytes);
-  const std::optional<PageRange> range = Managed(begin, length + (address - begin));
-  if (!range.has_value()) return -ErrnoOf(munlock(reinterpret_cast<void*>(address), length));
-  Reservations* reservations = &reservations_;
-  return -ForEachPart(*range, PartUse::kLook, {}, [&](const Part& part) -> Errno {
-    if (part.owner == Reservations::Owner::kNobody) return ENOMEM;
-    if (part.owner != Reservations::Owner::kPager) {
-      return ErrnoOf(munlock(At(part.range.begin), Length(part.range)));
-    }
-    if (!part.locked) return 0;
-    (void)RunInside([=, where = part.range] {
-      return reservations->UnlockPages(AddressOf(where.begin), Length(where));
-    });
     return 0;
   });
 }

@@ -8,6 +8,7 @@
 // Flow:       a call looks at its range part by part (Reservations::UsePart): each part has one
 //             owner. What is the pager's is done there, what is the kernel's by the system call
 //             for this part alone. A range without managed pages goes to the kernel in one call.
+//             mremap is in linux_remap.cc, mlock and its kin in linux_locks.cc.
 // Invariants: 1. a page is mapped by the pager or by the kernel, never by both: the kernel is given
 //             pages of a reservation only after Reservations gave them up; 2. contents are copied
 //             (mremap) with no lock held.
@@ -23,6 +24,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -51,6 +53,15 @@ class LinuxMemory {
   int64_t Residency(uint64_t address, uint64_t length, unsigned char* vector);
   int64_t Lock(uint64_t address, uint64_t length);
   int64_t Unlock(uint64_t address, uint64_t length);
+  // mlockall, munlockall. Of what is managed, all or (ENOMEM) nothing is locked. Later mappings
+  // (MCL_FUTURE) that would go beyond the memory limit fail with EAGAIN. Thread stacks and the
+  // kernel's other anonymous memory are locked as with MCL_ONFAULT.
+  int64_t LockAll(int flags);
+  int64_t UnlockAll();
+  // 0, or EPERM where the process may lock no memory (RLIMIT_MEMLOCK, CAP_IPC_LOCK).
+  static int64_t MayLock();
+  // For a stack that must stay in memory while its thread lives: also after UnlockAll.
+  int64_t LockStack(uint64_t address, uint64_t length);
   int64_t Sync(uint64_t address, uint64_t length, int flags);
 
   // Whether any page of the range is managed, or was and has not been given back yet.
@@ -74,11 +85,17 @@ class LinuxMemory {
   Errno UnmapPages(PageRange range);
   int64_t MoveTo(PageRange from, PageRange to, bool keep_old);
   Errno ProtectPages(PageRange range, Protection protection);
+  Errno CopyForkRules(PageRange from, PageRange to);
   Errno MovePart(PageRange from, PageIndex to, Protection protection);
+  Errno LockAllManaged();
+  Errno LockAllOthers(bool on_fault);
+  int64_t LockNew(int64_t mapped, const MapRequest& request);
   int64_t PlaceForMove(PageCount pages, int flags, uint64_t new_address);
   int64_t Grow(PageRange old, PageCount pages, int flags, uint64_t new_address);
 
   Reservations& reservations_;
+  std::atomic<bool> lock_future_{false};   // MCL_FUTURE
+  std::atomic<bool> keeps_stacks_{false};  // LockStack was called
 };
 
 Errno LinuxMemory::ForEachPart(PageRange range, PartUse use, Protection protection, auto visit) {

@@ -61,7 +61,9 @@ int64_t LinuxMemory::Grow(PageRange old, PageCount pages, int flags, uint64_t ne
   const PageCount more = pages - old.count();
   const bool stays = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
   if (stays && MapOver(PageRange(old.end, more), last, false) == 0) {
-    return static_cast<int64_t>(AddressOf(old.begin));
+    const Errno error = CopyForkRules(PageRange(old.end - PageCount(1), old.end),
+                                      PageRange(old.end, more));
+    return error == 0 ? static_cast<int64_t>(AddressOf(old.begin)) : -error;
   }
   if ((flags & MREMAP_MAYMOVE) == 0) return -ENOMEM;
   const int64_t place = PlaceForMove(pages, flags, new_address);
@@ -69,8 +71,33 @@ int64_t LinuxMemory::Grow(PageRange old, PageCount pages, int flags, uint64_t ne
   const PageRange to(PageOf(static_cast<uint64_t>(place)), pages);
   const int64_t moved = MoveTo(old, to, (flags & MREMAP_DONTUNMAP) != 0);
   if (moved < 0 || more == PageCount(0)) return moved;
-  const Errno error = ProtectPages(PageRange(to.begin + old.count(), to.end), last);
+  const PageIndex end = to.begin + old.count();
+  Errno error = ProtectPages(PageRange(end, to.end), last);
+  if (error == 0) {
+    error = CopyForkRules(PageRange(end - PageCount(1), end), PageRange(end, to.end));
+  }
   return error == 0 ? moved : -error;
+}
+
+// What a forked child has of the pages of `from` it has of those of `to` as well; those beyond the
+// last of `from` are as that one.
+Errno LinuxMemory::CopyForkRules(PageRange from, PageRange to) {
+  Reservations* reservations = &reservations_;
+  const auto copied = RunInside([=]() -> Errno {
+    PageRange rest = from;
+    PageRange target = to;
+    while (!target.empty()) {
+      const ForkRules::Run run = reservations->ForkRuleOf(rest);
+      const bool is_last = run.range.end == from.end;
+      const PageIndex end = is_last ? target.end : target.begin + run.range.count();
+      const Errno error = reservations->SetForkRule(PageRange(target.begin, end), run.rule);
+      if (error != 0) return error;
+      rest.begin = run.range.end;
+      target.begin = end;
+    }
+    return 0;
+  });
+  return copied.value_or(ENOMEM);
 }
 
 int64_t LinuxMemory::PlaceForMove(PageCount pages, int flags, uint64_t new_address) {
@@ -80,9 +107,10 @@ int64_t LinuxMemory::PlaceForMove(PageCount pages, int flags, uint64_t new_addre
 }
 
 int64_t LinuxMemory::MoveTo(PageRange from, PageRange to, bool keep_old) {
-  const Errno error = ForEachPart(from, PartUse::kLook, {}, [&](const Part& part) -> Errno {
+  Errno error = ForEachPart(from, PartUse::kLook, {}, [&](const Part& part) -> Errno {
     return MovePart(part.range, to.begin + (part.range.begin - from.begin), part.protection);
   });
+  if (error == 0) error = CopyForkRules(from, PageRange(to.begin, from.count()));
   if (error != 0) return -error;
   const Errno left = keep_old ? 0 : UnmapPages(from);
   return left != 0 ? -left : static_cast<int64_t>(AddressOf(to.begin));

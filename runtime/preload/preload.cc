@@ -59,6 +59,8 @@ void StartPager() {
   }
   LetChildrenInherit();
   if (userpager_start(&options) != 0) Refuse(userpager_error_message());
+  // mlock has no quota beside the memory limit; VirtualLock has.
+  Runtime::Get()->pager().set_lock_quota(PageCount(UINT64_MAX));
   if (!Runtime::Get()->pager().features().kernel_faults) {
     Refuse("system calls would fail with EFAULT on memory that is out, as this process may only"
            " have its own faults answered; allow it: sysctl vm.unprivileged_userfaultfd=1");

@@ -14,7 +14,9 @@ int __wrap_mprotect(void* at, size_t bytes, int access);
 int __wrap_madvise(void* at, size_t bytes, int advice);
 int __wrap_mincore(void* at, size_t bytes, unsigned char* vector);
 int __wrap_mlock(const void* at, size_t bytes);
+int __wrap_mlock2(const void* at, size_t bytes, unsigned flags);
 int __wrap_munlock(const void* at, size_t bytes);
+int __wrap_munlockall();
 int __wrap_msync(void* at, size_t bytes, int flags);
 int __wrap_close(int descriptor);
 
@@ -46,6 +48,12 @@ int __wrap_mincore(void* at, size_t bytes, unsigned char* vector) {
 int __wrap_mlock(const void* at, size_t bytes) {
   return static_cast<int>(syscall(SYS_mlock, at, bytes));
 }
+
+int __wrap_mlock2(const void* at, size_t bytes, unsigned flags) {
+  return static_cast<int>(syscall(SYS_mlock2, at, bytes, flags));
+}
+
+int __wrap_munlockall() { return static_cast<int>(syscall(SYS_munlockall)); }
 
 int __wrap_munlock(const void* at, size_t bytes) {
   return static_cast<int>(syscall(SYS_munlock, at, bytes));

@@ -71,7 +71,7 @@ struct ModelPage {
 // The program and its model.
 class Replay {
  public:
-  Replay(LinuxMemory memory, uint64_t seed) : memory_(memory), random_(seed) {
+  Replay(Reservations& reservations, uint64_t seed) : memory_(reservations), random_(seed) {
     file_ = memfd_create("pages", 0);
     for (uint64_t i = 0; i < kPages; ++i) {
       const uint64_t word = FileWord(i);
@@ -232,7 +232,7 @@ class Replay {
 };
 
 TEST_F(LinuxMemoryTest, RandomCallsAgainstAModel) {
-  Replay replay(memory(), TestSeed());
+  Replay replay(reservations(), TestSeed());
   replay.Run(kOperations);
   EXPECT_EQ("", replay.story());
 }
@@ -291,7 +291,6 @@ TEST_F(LinuxMemoryTest, BadRequestsChangeNothing) {
   EXPECT_EQ(-EINVAL, MapAt(at + 1, kPageBytes, PROT_READ, MAP_FIXED));
   EXPECT_EQ(-ENOMEM, MapAt(0, uint64_t{1} << 48, PROT_READ));
   EXPECT_EQ(-EINVAL, memory().Unmap(at + 1, kPageBytes));
-  EXPECT_EQ(-EINVAL, memory().Advise(at, kPageBytes, MADV_WIPEONFORK));
   EXPECT_EQ(-EBADF, memory().Map({at, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0}));
   EXPECT_EQ(-EINVAL, memory().Remap(at, 4 * kPageBytes, 0, 0, 0));
   EXPECT_EQ(-EINVAL, memory().Remap(at, 4 * kPageBytes, 4 * kPageBytes, MREMAP_FIXED, kWindow));

@@ -1,17 +1,9 @@
 // What a program of the tests' own sees with its memory managed: each test runs this program once
 // more under the preload library, and there the disabled test of the same name.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/futex.h>
-#include <poll.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
+#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -33,23 +25,23 @@ constexpr size_t kPage = 4096;
 constexpr const char* kMemory = "4M";
 constexpr size_t kWords = size_t{3} << 20;  // 24 MiB of them
 
-void RunManaged(const std::string& name) {
-  const ProgramRun run = RunProgram({"/proc/self/exe", "--gtest_also_run_disabled_tests",
-                              "--gtest_filter=Managed.DISABLED_" + name},
-                             {.memory = kMemory, .input = {}, .environment = {}});
+void RunManaged(const std::string& name, const std::string& memory = kMemory) {
+  const ProgramRun run = RunManagedTest(name, {.memory = memory});
   if (run.status == 126) GTEST_SKIP() << "the pager cannot run here: " << run.complaints;
   EXPECT_EQ(0, run.status) << run.output << run.complaints;
   EXPECT_NE(std::string::npos, run.output.find("[  PASSED  ] 1 test")) << run.output;
 }
 
 TEST(ManagedProcess, ForkStorm) { RunManaged("ForkStorm"); }
-TEST(ManagedProcess, SystemCallsOnPagesThatAreOut) { RunManaged("SystemCallsOnPagesThatAreOut"); }
 TEST(ManagedProcess, MallocsFamily) { RunManaged("MallocsFamily"); }
 TEST(ManagedProcess, ThreadsOnStacksFromMalloc) { RunManaged("ThreadsOnStacksFromMalloc"); }
 TEST(ManagedProcess, ForkOnAStackFromMalloc) { RunManaged("ForkOnAStackFromMalloc"); }
 TEST(ManagedProcess, ForkedChildHasItsParentsMappings) {
   RunManaged("ForkedChildHasItsParentsMappings");
 }
+TEST(ManagedProcess, ChildrenHaveWhatTheyAreToHave) { RunManaged("ChildrenHaveWhatTheyAreToHave"); }
+TEST(ManagedProcess, AllOfItLocked) { RunManaged("AllOfItLocked", "64M"); }
+TEST(ManagedProcess, TooMuchToBeLocked) { RunManaged("TooMuchToBeLocked"); }
 
 uint64_t WordOf(size_t i) { return i * 0x9e37'79b9'7f4a'7c15; }
 
@@ -118,78 +110,6 @@ TEST(Managed, DISABLED_ForkStorm) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(0u, wrong);
   EXPECT_TRUE(AreRight(words));
-}
-
-// A page that is not in memory, or at least not in its place.
-class PageOut {
- public:
-  PageOut() {
-    void* got = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    page_ = static_cast<char*>(got);
-    std::memset(page_, 'a', kPage);
-    page_[0] = '/';
-    page_[1] = '\0';
-    Leave();
-  }
-  ~PageOut() { munmap(page_, kPage); }
-  char* get() { return page_; }
-  void Leave() { EXPECT_EQ(0, madvise(page_, kPage, MADV_PAGEOUT)); }
-
- private:
-  char* page_;
-};
-
-TEST(Managed, DISABLED_SystemCallsOnPagesThatAreOut) {
-  int pipe_ends[2];
-  int sockets[2];
-  ASSERT_EQ(0, pipe(pipe_ends));
-  ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
-  PageOut page;
-  EXPECT_EQ(100, write(pipe_ends[1], page.get() + 8, 100));
-  page.Leave();
-  EXPECT_EQ(100, read(pipe_ends[0], page.get() + 1000, 100));
-  page.Leave();
-  iovec part{page.get() + 8, 50};
-  EXPECT_EQ(50, writev(pipe_ends[1], &part, 1));
-  page.Leave();
-  EXPECT_EQ(50, readv(pipe_ends[0], &part, 1));
-  page.Leave();
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  EXPECT_EQ(50, sendmsg(sockets[0], &message, 0));
-  page.Leave();
-  EXPECT_EQ(50, recvmsg(sockets[1], &message, 0));
-  page.Leave();
-  const int self = open("/proc/self/exe", O_RDONLY);
-  EXPECT_EQ(64, pread(self, page.get() + 64, 64, 0));
-  EXPECT_EQ(0, std::memcmp(page.get() + 64, "\177ELF", 4));
-  page.Leave();
-  EXPECT_EQ(0, access(page.get(), F_OK)) << "the path is in the page";
-  page.Leave();
-  const int folder = open(page.get(), O_RDONLY | O_DIRECTORY);
-  page.Leave();
-  EXPECT_GT(syscall(SYS_getdents64, folder, page.get() + 512, 1024), 0);
-  page.Leave();
-  auto* number = reinterpret_cast<int*>(page.get() + 256);
-  EXPECT_EQ(0, ioctl(pipe_ends[0], FIONREAD, number));
-  page.Leave();
-  EXPECT_EQ(0, syscall(SYS_clock_gettime, CLOCK_MONOTONIC, page.get() + 128));
-  page.Leave();
-  EXPECT_EQ(0, syscall(SYS_futex, number, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0));
-  page.Leave();
-  EXPECT_EQ(-1, syscall(SYS_futex, number, FUTEX_WAIT_PRIVATE, 99, nullptr, nullptr, 0));
-  EXPECT_EQ(EAGAIN, errno);
-  const int poller = epoll_create1(0);
-  epoll_event wanted{EPOLLOUT, {.u64 = 5}};
-  ASSERT_EQ(0, epoll_ctl(poller, EPOLL_CTL_ADD, pipe_ends[1], &wanted));
-  page.Leave();
-  auto* events = reinterpret_cast<epoll_event*>(page.get() + 2048);
-  EXPECT_EQ(1, epoll_wait(poller, events, 4, -1));
-  EXPECT_EQ(5u, events->data.u64);
-  for (const int fd : {pipe_ends[0], pipe_ends[1], sockets[0], sockets[1], self, folder, poller}) {
-    close(fd);
-  }
 }
 
 TEST(Managed, DISABLED_MallocsFamily) {
@@ -313,6 +233,102 @@ TEST(Managed, DISABLED_ForkedChildHasItsParentsMappings) {
   int status = 0;
   ASSERT_EQ(child, waitpid(child, &status, 0));
   EXPECT_EQ(0, status);
+}
+
+char* MapPages(size_t pages) {
+  void* got = mmap(nullptr, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+  auto* memory = static_cast<char*>(got);
+  for (size_t i = 0; i < pages; ++i) memory[i * kPage] = static_cast<char>('a' + i);
+  return memory;
+}
+
+// Whether the process that forks now, or its child, has such a page.
+bool IsMapped(char* page) {
+  unsigned char there = 0;
+  return mincore(page, kPage, &there) == 0;
+}
+
+// Forks; the child says whether it is right, and so does a child of its own.
+bool IsRightInChildren(bool (*is_right)(char*), char* memory) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const pid_t grandchild = fork();
+    if (grandchild == 0) _exit(is_right(memory) ? 0 : 1);
+    int status = 1;
+    waitpid(grandchild, &status, 0);
+    _exit(is_right(memory) && status == 0 ? 0 : 1);
+  }
+  int status = 1;
+  return waitpid(child, &status, 0) == child && status == 0;
+}
+
+TEST(Managed, DISABLED_ChildrenHaveWhatTheyAreToHave) {
+  char* memory = MapPages(10);
+  ASSERT_EQ(0, madvise(memory + kPage, 2 * kPage, MADV_DONTFORK));
+  ASSERT_EQ(0, madvise(memory + 4 * kPage, 2 * kPage, MADV_WIPEONFORK));
+  ASSERT_EQ(0, madvise(memory + 2 * kPage, kPage, MADV_DOFORK));
+  ASSERT_EQ(0, madvise(memory + 5 * kPage, kPage, MADV_KEEPONFORK));
+  // Both in memory and not.
+  ASSERT_EQ(0, madvise(memory + 4 * kPage, kPage, MADV_PAGEOUT));
+  EXPECT_TRUE(IsRightInChildren([](char* pages) {
+    bool right = !IsMapped(pages + kPage) && pages[0] == 'a';
+    for (size_t i = 2; i < 10; ++i) {
+      right = right && pages[i * kPage] == (i == 4 ? 0 : 'a' + static_cast<char>(i));
+    }
+    pages[0] = 'x';
+    return right && pages[4 * kPage + 100] == 0;
+  }, memory));
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ('a' + static_cast<char>(i), memory[i * kPage]);
+  // They go with a mapping that moves, and with one that grows, and end with it.
+  auto* moved = static_cast<char*>(mremap(memory + 4 * kPage, kPage, 3 * kPage, MREMAP_MAYMOVE));
+  ASSERT_NE(MAP_FAILED, static_cast<void*>(moved));
+  moved[2 * kPage] = 'z';
+  EXPECT_TRUE(IsRightInChildren(
+      [](char* pages) { return pages[0] == 0 && pages[2 * kPage] == 0; }, moved));
+  EXPECT_EQ('e', moved[0]);
+  EXPECT_EQ('z', moved[2 * kPage]);
+  ASSERT_EQ(moved, mmap(moved, 3 * kPage, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+  moved[0] = 'n';
+  EXPECT_TRUE(IsRightInChildren([](char* pages) { return pages[0] == 'n'; }, moved));
+}
+
+bool IsInMemory(char* page) {
+  unsigned char there = 0;
+  return mincore(page, kPage, &there) == 0 && (there & 1) != 0;
+}
+
+TEST(Managed, DISABLED_AllOfItLocked) {
+  char* memory = MapPages(10);
+  EXPECT_EQ(-1, mlockall(0));
+  EXPECT_EQ(EINVAL, errno);
+  EXPECT_EQ(-1, mlockall(MCL_ONFAULT));
+  EXPECT_EQ(EINVAL, errno);
+  ASSERT_EQ(0, mlockall(MCL_CURRENT)) << errno;
+  EXPECT_EQ(-1, madvise(memory, kPage, MADV_DONTNEED));
+  EXPECT_EQ(EINVAL, errno);
+  char* later = MapPages(1);
+  EXPECT_EQ(0, madvise(later, kPage, MADV_DONTNEED)) << "nothing was asked for the future";
+  ASSERT_EQ(0, munlockall());
+  EXPECT_EQ(0, madvise(memory, kPage, MADV_DONTNEED));
+  ASSERT_EQ(0, mlockall(MCL_FUTURE));
+  void* next = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(MAP_FAILED, next);
+  EXPECT_TRUE(IsInMemory(static_cast<char*>(next)));
+  EXPECT_EQ(-1, madvise(next, kPage, MADV_DONTNEED));
+  EXPECT_EQ(MAP_FAILED, mmap(nullptr, size_t{100} << 20, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  EXPECT_EQ(EAGAIN, errno);
+  ASSERT_EQ(0, munlockall());
+  EXPECT_EQ(0, madvise(next, kPage, MADV_DONTNEED));
+}
+
+TEST(Managed, DISABLED_TooMuchToBeLocked) {
+  char* memory = MapPages(2500);
+  EXPECT_EQ(-1, mlockall(MCL_CURRENT));
+  EXPECT_EQ(ENOMEM, errno);
+  EXPECT_EQ(0, madvise(memory, kPage, MADV_DONTNEED)) << "nothing was locked";
 }
 
 }  // namespace

@@ -1,0 +1,60 @@
+// Programs that are made to find memory that does not hold what was written to it.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/programs/program_run.h"
+
+namespace userpager::programs {
+namespace {
+
+
+// It would lock its memory, and test less where it cannot have all of it locked. One that may lock
+// none tests all of it.
+TEST(MemoryTesters, Memtester) {
+  for (const char* program : {"memtester", "prlimit", "setpriv"}) {
+    if (!IsThere(program)) GTEST_SKIP() << program << " is not installed";
+  }
+  if (const std::string why = WhyNotManaged(); !why.empty()) GTEST_SKIP() << why;
+  const unsigned mebibytes = 12 * ProgramsScale();
+  const ProgramRun run = RunProgram(
+      {"prlimit", "--memlock=0", "setpriv", "--bounding-set", "-ipc_lock", "memtester",
+       std::to_string(mebibytes) + "M", "1"},
+      // Beside its test of addresses: random values and a sequential increment.
+      {.memory = std::to_string(mebibytes / 4) + "M",
+       .environment = {"MEMTESTER_TEST_MASK=0x81"},
+       // Rings count as locked memory.
+       .configuration = "page_file_max:4G,io:threads"});
+  EXPECT_EQ(0, run.status) << run.output << run.complaints;
+  EXPECT_NE(std::string::npos, run.complaints.find("Continuing with unlocked memory"))
+      << run.complaints;
+  EXPECT_NE(std::string::npos, run.output.find("Done.")) << run.output;
+  EXPECT_EQ(std::string::npos, run.output.find("FAILURE")) << run.output;
+}
+
+// Its stressors are forked children. Not the one for brk: that writes to the page before the end of
+// a heap, and with any malloc that does not use brk there is none.
+TEST(MemoryTesters, StressNg) {
+  if (!IsThere("stress-ng")) GTEST_SKIP() << "stress-ng is not installed";
+  if (const std::string why = WhyNotManaged(); !why.empty()) GTEST_SKIP() << why;
+  const std::string scale = std::to_string(ProgramsScale());
+  const ProgramRun run = RunProgram(
+      {"stress-ng", "--verify", "--metrics-brief", "--no-rand-seed",
+       "--vm", "1", "--vm-bytes", std::to_string(16 * ProgramsScale()) + "m", "--vm-keep",
+       "--vm-ops", scale + "000",
+       "--malloc", "1", "--malloc-bytes", "8m", "--malloc-ops", scale + "000",
+       "--mremap", "1", "--mremap-bytes", "4m", "--mremap-ops", scale + "0",
+       "--mprotect", "1", "--mprotect-ops", scale + "00",
+       "--munmap", "1", "--munmap-ops", scale,
+       "--bigheap", "1", "--bigheap-growth", "64k", "--bigheap-ops", scale + "00",
+       "--vm-splice", "1", "--vm-splice-ops", scale + "00"},
+      {.memory = "4M", .configuration = "page_file_max:4G"});
+  EXPECT_EQ(0, run.status) << run.output << run.complaints;
+  EXPECT_EQ(std::string::npos, run.output.find("fail:")) << run.output;
+  EXPECT_EQ(std::string::npos, run.complaints.find("fail:")) << run.complaints;
+  EXPECT_EQ(std::string::npos, run.complaints.find("userpager:")) << run.complaints;
+}
+
+}  // namespace
+}  // namespace userpager::programs
