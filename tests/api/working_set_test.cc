@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "tests/api/virtual_memory_fixture.h"
-#include "tests/support/running_pager.h"
 
 namespace userpager_tests {
 namespace {
