@@ -133,8 +133,12 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  *                        the machine has or the process's cgroups allow; memory at most 100%
  * page_file              a path without a comma
  * shards                 1 to 64
- * commit strict | lazy   io uring | threads   move auto | off   faults thread | inline
- * policy adaptive | fifo | clock          stats_page on | off
+ * commit                 strict, lazy
+ * io                     uring, threads
+ * move                   auto, off
+ * faults                 thread, inline
+ * policy                 adaptive, fifo, clock
+ * stats_page             on, off
  *
  * Keys may come in any order, each once; what is not named keeps its value in `options`, which
  * userpager_options_init() has filled. Text that is empty names nothing. Returns 0, or

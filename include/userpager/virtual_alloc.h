@@ -14,8 +14,6 @@
  * VirtualLock, with STATUS_GUARD_PAGE_VIOLATION. <userpager/exceptions.h> has exceptions instead of
  * signals, and says how they share the signals with the program's own handlers.
  *
- * Not built: MEM_PHYSICAL fails with ERROR_NOT_SUPPORTED where Windows would accept it.
- *
  * The rules are Microsoft's: learn.microsoft.com/windows/win32/api/memoryapi and
  * learn.microsoft.com/windows/win32/memory/memory-protection-constants. A name that another header
  * has defined as a macro is left as it is; define USERPAGER_NO_WINDOWS_TYPES before the include
@@ -245,6 +243,9 @@ extern "C" {
  *                   are zeroed and charged to the memory limit at once, never leave memory, share
  *                   VirtualLock's part of the limit, and keep state and protection until they are
  *                   released.
+ *                   MEM_RESERVE | MEM_PHYSICAL: addresses alone; PAGE_READWRITE. What Windows maps
+ *                   there (AllocateUserPhysicalPages) is not offered, so that the memory can be
+ *                   asked about and released, and all else fails with ERROR_INVALID_ADDRESS.
  *                   MEM_RESET alone: the contents of the pages may be given up instead of being
  *                   written to the page file, until a page is touched again; what is touched is the
  *                   old content or zeros. MEM_RESET_UNDO alone: ends that. For these two the range
@@ -262,7 +263,7 @@ extern "C" {
  * to be committed or reset but not in one reservation), ERROR_BUSY (MEM_RESET_UNDO: some contents
  * were given up, and those pages read as zeros; all others are as they were),
  * ERROR_NOT_ENOUGH_MEMORY (no address space, or the kernel's limit of mappings),
- * ERROR_COMMITMENT_LIMIT (memory and page file cannot hold it), ERROR_NOT_SUPPORTED. With
+ * ERROR_COMMITMENT_LIMIT (memory and page file cannot hold it). With
  * MEM_LARGE_PAGES also ERROR_NO_SYSTEM_RESOURCES (the kernel has none, or too much of the memory
  * limit would never leave memory) and ERROR_PRIVILEGE_NOT_HELD (the process may not lock so much:
  * RLIMIT_MEMLOCK, CAP_IPC_LOCK).
@@ -339,7 +340,8 @@ USERPAGER_API SIZE_T VirtualQuery(LPCVOID lpAddress, PMEMORY_BASIC_INFORMATION l
  * of the first guard page of the range is ended by this call),
  * ERROR_WORKING_SET_QUOTA (more pages than the minimum working set less 8, see
  * SetProcessWorkingSetSize, or too much for the memory limit), ERROR_SWAPERROR (the page file could
- * not give a page back), ERROR_NO_SYSTEM_RESOURCES.
+ * not give a page back), ERROR_NOT_ENOUGH_MEMORY (the kernel's limit of mappings, where a guard
+ * ends), ERROR_NO_SYSTEM_RESOURCES.
  *
  * Source: "VirtualLock function (memoryapi.h)",
  * learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-virtuallock */

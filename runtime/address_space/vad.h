@@ -14,7 +14,8 @@ namespace userpager {
 
 enum class VadKind : uint8_t {
   kPaged,        // the pager's: faults in it are answered by its shards
-  kPlaceholder,  // address space that is held for a later reservation; no page can be committed
+  kPlaceholder,  // address space that is held, for a later reservation or for MEM_PHYSICAL; no page
+                 // can be committed
   kLargePages,   // all committed, always in memory, the kernel's own pages
 };
 

@@ -30,7 +30,7 @@ DWORD CheckAllocationType(DWORD type) {
   if (has(MEM_LARGE_PAGES) && (!(reserve && commit) || has(MEM_WRITE_WATCH))) {
     return ERROR_INVALID_PARAMETER;
   }
-  return has(MEM_PHYSICAL) ? ERROR_NOT_SUPPORTED : ERROR_SUCCESS;
+  return ERROR_SUCCESS;
 }
 
 DWORD CheckAllocationType2(DWORD type) {

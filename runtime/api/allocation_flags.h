@@ -12,8 +12,7 @@
 
 namespace userpager {
 
-// ERROR_SUCCESS where the flags go together and are built, ERROR_NOT_SUPPORTED where they go
-// together only, else ERROR_INVALID_PARAMETER.
+// ERROR_SUCCESS where the flags go together, else ERROR_INVALID_PARAMETER.
 DWORD CheckAllocationType(DWORD type);
 // The same for VirtualAlloc2, which has placeholders.
 DWORD CheckAllocationType2(DWORD type);

@@ -1,5 +1,6 @@
 // Placeholders: made, replaced, put back, split and joined. Only their Vads change when they are
-// split and joined; their address space stays mapped as it is.
+// split and joined; their address space stays mapped as it is. And what MEM_PHYSICAL reserves, which
+// is address space as well, and can only be released.
 #include <errno.h>
 
 #include <optional>
@@ -9,6 +10,10 @@
 
 namespace userpager {
 namespace {
+
+bool IsPlaceholder(const Vad& vad) {
+  return vad.kind == VadKind::kPlaceholder && vad.from_placeholder;
+}
 
 // A placeholder of its own for a part of one, with the same address space.
 Vad* NewPiece(const Vad& whole, PageRange range, bool exact_end) {
@@ -24,13 +29,18 @@ Vad* NewPiece(const Vad& whole, PageRange range, bool exact_end) {
 
 }  // namespace
 
-Reservations::Allocated Reservations::ReservePlaceholder(PageIndex at, PageCount pages) {
+Reservations::Allocated Reservations::HoldAddresses(PageIndex at, PageCount pages, DWORD type,
+                                                    Protection protection) {
   LockHolder hold(lock_);
   Vad* vad = nullptr;
   // Footprints of others are mapped, so the kernel refuses what overlaps one.
   const Errno refused = pager_.ReservePlaceholder(at, pages, &vad);
   if (refused == EEXIST) return {ERROR_INVALID_ADDRESS};
   if (refused != 0) return {ERROR_NOT_ENOUGH_MEMORY};
+  if ((type & MEM_PHYSICAL) != 0) {
+    vad->from_placeholder = false;
+    vad->allocation_protection = protection;
+  }
   const uint64_t address = AddressOf(vad->range.begin);
   if (tree_.Insert(vad) != 0) {
     pager_.Release(vad);
@@ -44,7 +54,7 @@ Reservations::Attempt Reservations::TryReplace(PageRange range, DWORD type,
   const bool commit = (type & MEM_COMMIT) != 0;
   LockHolder hold(lock_);
   Vad* vad = tree_.Find(range.begin);
-  if (vad == nullptr || vad->kind != VadKind::kPlaceholder || vad->range != range) {
+  if (vad == nullptr || !IsPlaceholder(*vad) || vad->range != range) {
     return {{ERROR_INVALID_ADDRESS}, {}};
   }
   PageCount slots_needed;
@@ -68,7 +78,7 @@ DWORD Reservations::PreservePlaceholder(uint64_t address, uint64_t bytes) {
   }
   // A placeholder is split, what has replaced one is put back whole.
   const bool whole = vad->range == *range;
-  const bool unused = vad->kind == VadKind::kPlaceholder;
+  const bool unused = IsPlaceholder(*vad);
   if (whole == unused) return ERROR_INVALID_ADDRESS;
   if (unused) return SplitPlaceholder(vad, *range);
   const PageCount committed = vad->committed;
@@ -116,7 +126,7 @@ DWORD Reservations::CoalescePlaceholders(uint64_t address, uint64_t bytes) {
   const Vad* last = nullptr;
   PageIndex expected = range->begin;
   for (const Vad* vad = first; expected < range->end; vad = tree_.Next(*vad)) {
-    if (vad == nullptr || vad->kind != VadKind::kPlaceholder || vad->range.begin != expected) {
+    if (vad == nullptr || !IsPlaceholder(*vad) || vad->range.begin != expected) {
       return ERROR_INVALID_ADDRESS;
     }
     expected = vad->range.end;

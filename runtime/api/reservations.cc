@@ -65,7 +65,9 @@ Reservations::Allocated Reservations::Allocate(uint64_t address, uint64_t bytes,
     return AllocateWithin(AddressRequirements{}, bytes, type, protection);
   }
   if ((type & MEM_LARGE_PAGES) != 0) return AllocateLarge(asked->begin, bytes);
-  if ((type & MEM_RESERVE_PLACEHOLDER) != 0) return ReservePlaceholder(unit, asked->end - unit);
+  if ((type & (MEM_RESERVE_PLACEHOLDER | MEM_PHYSICAL)) != 0) {
+    return HoldAddresses(unit, asked->end - unit, type, protection);
+  }
   const bool replace = (type & MEM_REPLACE_PLACEHOLDER) != 0;
   if (replace && address % kPageBytes != 0) return {ERROR_INVALID_ADDRESS};
   const Allocated answer = GrowAndRetry([&] {

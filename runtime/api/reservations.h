@@ -258,7 +258,9 @@ class Reservations {
   Errno FillPart(Vad& vad, PageRange range, Protection protection);
   Allocated ReserveLarge(PageIndex at, PageCount pages) ABSL_LOCKS_EXCLUDED(lock_);
   // placeholders.cc
-  Allocated ReservePlaceholder(PageIndex at, PageCount pages) ABSL_LOCKS_EXCLUDED(lock_);
+  // A placeholder, or with MEM_PHYSICAL what can only be released.
+  Allocated HoldAddresses(PageIndex at, PageCount pages, DWORD type, Protection protection)
+      ABSL_LOCKS_EXCLUDED(lock_);
   Attempt TryReplace(PageRange range, DWORD type, Protection protection)
       ABSL_LOCKS_EXCLUDED(lock_);
   DWORD SplitPlaceholder(Vad* vad, PageRange part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

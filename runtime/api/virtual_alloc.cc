@@ -33,13 +33,10 @@ LPVOID VirtualAlloc(LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType, DWO
 
 LPVOID VirtualAllocEx(HANDLE hProcess, LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType,
                       DWORD flProtect) {
-  const DWORD type_error = userpager::CheckAllocationType(flAllocationType);
-  DWORD error = type_error == ERROR_INVALID_PARAMETER
-                    ? type_error
-                    : userpager::CheckAllocationProtection(flAllocationType, flProtect);
+  DWORD error = userpager::CheckAllocationType(flAllocationType);
+  if (error == 0) error = userpager::CheckAllocationProtection(flAllocationType, flProtect);
   const uint64_t address = AddressOfPointer(lpAddress);
   if (error == 0 && !userpager::PagesOfRange(address, dwSize)) error = ERROR_INVALID_PARAMETER;
-  if (error == 0) error = type_error;
   if (error == 0) error = CheckProcess(hProcess);
   if (!Done(error)) return nullptr;
   const userpager::Protection protection = *userpager::DecodeProtection(flProtect);

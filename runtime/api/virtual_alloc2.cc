@@ -98,15 +98,12 @@ bool IsExecutable(DWORD protect) {
                      PAGE_EXECUTE_WRITECOPY)) != 0;
 }
 
-// What is wrong with the call before its extended parameters are looked at. `*unbuilt` is
-// ERROR_NOT_SUPPORTED where nothing is wrong but the type is not built.
-DWORD CheckCall(uint64_t address, SIZE_T bytes, DWORD type, DWORD protect, DWORD* unbuilt) {
-  const DWORD type_error = CheckAllocationType2(type);
-  if (type_error == ERROR_INVALID_PARAMETER) return type_error;
+// What is wrong with the call before its extended parameters are looked at.
+DWORD CheckCall(uint64_t address, SIZE_T bytes, DWORD type, DWORD protect) {
+  if (const DWORD error = CheckAllocationType2(type); error != 0) return error;
   if (const DWORD error = CheckAllocationProtection(type, protect); error != 0) return error;
   if (!PagesOfRange(address, bytes)) return ERROR_INVALID_PARAMETER;
   if ((type & MEM_REPLACE_PLACEHOLDER) != 0 && address == 0) return ERROR_INVALID_PARAMETER;
-  *unbuilt = type_error;
   return ERROR_SUCCESS;
 }
 
@@ -121,14 +118,12 @@ PVOID VirtualAlloc2(HANDLE Process, PVOID BaseAddress, SIZE_T Size, ULONG Alloca
                     ULONG PageProtection, MEM_EXTENDED_PARAMETER* ExtendedParameters,
                     ULONG ParameterCount) {
   const uint64_t address = AddressOfPointer(BaseAddress);
-  DWORD unbuilt = 0;
-  DWORD error = userpager::CheckCall(address, Size, AllocationType, PageProtection, &unbuilt);
+  DWORD error = userpager::CheckCall(address, Size, AllocationType, PageProtection);
   if (!Done(error)) return nullptr;
   const userpager::Extended extended =
       userpager::ReadExtended(ExtendedParameters, ParameterCount);
   error = extended.error;
   if (error == 0 && extended.constrained && address != 0) error = ERROR_INVALID_PARAMETER;
-  if (error == 0) error = unbuilt;
   if (error == 0 && Process != nullptr && Process != GetCurrentProcess()) {
     error = ERROR_INVALID_HANDLE;
   }

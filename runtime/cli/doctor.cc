@@ -9,6 +9,7 @@
 
 #include "runtime/api/machine_memory.h"
 #include "runtime/cli/command.h"
+#include "runtime/cli/device_rights.h"
 #include "runtime/cli/run_command.h"
 #include "runtime/page_file/page_file.h"
 #include "runtime/platform/features.h"
@@ -46,7 +47,10 @@ void LookAtUserfaultfd(Table* table) {
   table->Add("faults of system calls", features.kernel_faults, Need::kNecessary,
              features.kernel_faults
                  ? ""
-                 : "as root: sysctl vm.unprivileged_userfaultfd=1; or run with CAP_SYS_PTRACE");
+                 : "one of the next two lines gives them, and so does CAP_SYS_PTRACE");
+  for (const RightsLine& line : DeviceRights()) {
+    table->Add(line.what, line.there, Need::kBetter, line.detail);
+  }
   table->Add("UFFDIO_MOVE", features.move, Need::kBetter,
              features.move ? "" : "Linux 6.8: pages leave without being copied");
   table->Add("UFFDIO_POISON", features.poison, Need::kBetter,

@@ -42,7 +42,7 @@ DWORD ExpectedOfType(DWORD type) {
       return (kind & MEM_RESERVE) != 0 ? ERROR_SUCCESS : ERROR_INVALID_PARAMETER;
     case MEM_PHYSICAL:
     case MEM_PHYSICAL | MEM_WRITE_WATCH:
-      return kind == MEM_RESERVE ? ERROR_NOT_SUPPORTED : ERROR_INVALID_PARAMETER;
+      return kind == MEM_RESERVE ? ERROR_SUCCESS : ERROR_INVALID_PARAMETER;
     case MEM_LARGE_PAGES:
       return kind == kReserveCommit ? ERROR_SUCCESS : ERROR_INVALID_PARAMETER;
     default:

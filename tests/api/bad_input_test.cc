@@ -11,11 +11,13 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <map>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "tests/api/documented_errors.h"
 #include "tests/api/virtual_memory_fixture.h"
 #include "tests/support/sanitizers.h"
 #include "tests/support/seed.h"
@@ -26,11 +28,10 @@ namespace {
 constexpr uint64_t kCalls = userpager::kThreadSanitizer ? 3'000 : 10'000;
 constexpr uint64_t kCallsEachRound = 500;
 constexpr size_t kMostReservations = 12;
+constexpr size_t kLargePage = size_t{2} << 20;
 
 uint64_t most_calls = kCalls;
 const char* only_seed = nullptr;
-
-using Errors = std::set<DWORD>;
 
 // What a call gave, and what it may give.
 struct Call {
@@ -70,8 +71,9 @@ class Fuzzer {
     ever_.clear();
     return wrong_;
   }
-  const Errors& errors() const { return errors_; }
-  uint64_t worked() const { return worked_; }
+  // By function: what it gave, and how often it worked.
+  const std::map<std::string, Errors>& errors() const { return errors_; }
+  const std::map<std::string, uint64_t>& worked() const { return worked_; }
 
  private:
   uint64_t Pick(uint64_t below) { return random_() % below; }
@@ -111,8 +113,13 @@ class Fuzzer {
   }
   DWORD Type() {
     return Flags({MEM_RESERVE, MEM_COMMIT, MEM_RESERVE | MEM_COMMIT, MEM_RESET, MEM_RESET_UNDO,
-                  MEM_RESERVE | MEM_WRITE_WATCH, 0}) &
-           ~DWORD{MEM_LARGE_PAGES};
+                  MEM_RESERVE | MEM_WRITE_WATCH, 0,
+                  MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES});
+  }
+  // For VirtualAlloc2 alone, among others.
+  DWORD TypeOfPlaceholder() {
+    return Flags({MEM_RESERVE | MEM_RESERVE_PLACEHOLDER, MEM_RESERVE | MEM_REPLACE_PLACEHOLDER,
+                  MEM_RESERVE | MEM_COMMIT | MEM_REPLACE_PLACEHOLDER});
   }
   DWORD Protection() {
     return Flags({PAGE_READWRITE, PAGE_READONLY, PAGE_NOACCESS, PAGE_EXECUTE_READ,
@@ -134,9 +141,20 @@ class Fuzzer {
     SetLastError(kUntouched);
     const bool worked = function();
     const DWORD error = GetLastError();
-    if (worked) ++worked_;
-    if (!worked) errors_.insert(error);
+    worked_[name] += worked;
+    if (!worked) errors_[name].insert(error);
     return {name, worked, error};
+  }
+  // What a call fills stays as it was where the call fails.
+  template <typename Structure, typename Function>
+  Call DoInto(Structure* filled, const char* name, Function function) {
+    Structure before;
+    std::memcpy(&before, filled, sizeof before);
+    const Call call = Do(name, function);
+    if (!call.worked && std::memcmp(&before, filled, sizeof before) != 0) {
+      wrong_ = std::string(name) + " failed and wrote";
+    }
+    return call;
   }
   // The functions that return their error leave the last error alone, which is checked here.
   template <typename Function>
@@ -144,9 +162,10 @@ class Fuzzer {
     SetLastError(kUntouched);
     const DWORD error = function();
     if (GetLastError() != kUntouched) wrong_ = std::string(name) + " set the last error";
-    if (error != 0) errors_.insert(error);
+    if (error != 0) errors_[name].insert(error);
     // ERROR_BUSY: it was done, with something given up.
     const bool worked = error == 0 || error == ERROR_BUSY;
+    worked_[name] += worked;
     return {name, worked, worked ? kUntouched : error};
   }
 
@@ -156,6 +175,8 @@ class Fuzzer {
   Call DrawHint();
   Call DrawQuestion();
   Call DrawCounters();
+  Call DrawLimits();
+  Call DrawHold();
 
   // What is ours, as VirtualQuery tells it, and the commit charge.
   std::vector<uint64_t> Look() const {
@@ -176,28 +197,36 @@ class Fuzzer {
   std::vector<std::byte*> ours_;  // reservations
   std::vector<std::byte*> ever_;  // and those that were released
   std::array<unsigned char, 2 * kP> foreign_;
-  Errors errors_;
-  uint64_t worked_ = 0;
+  std::map<std::string, Errors> errors_;
+  std::map<std::string, uint64_t> worked_;
   std::string wrong_;
 };
 
 Call Fuzzer::Draw() {
-  switch (Pick(6)) {
-    case 0: return DrawAllocation();
-    case 1: return DrawHint();
-    case 2: return DrawQuestion();
-    case 3: return DrawCounters();
+  switch (Pick(9)) {
+    case 0: case 1: return DrawAllocation();
+    case 2: return DrawHint();
+    case 3: return DrawQuestion();
+    case 4: return DrawCounters();
+    case 5: return Pick(2) == 0 ? DrawLimits() : DrawHold();
     default: return DrawChange();
   }
 }
 
 Call Fuzzer::DrawAllocation() {
   void* address = Address();
-  const SIZE_T bytes = Size();
+  SIZE_T bytes = Size();
   const DWORD type = Type();
-  const DWORD protect = Protection();
+  DWORD protect = Protection();
   const HANDLE process = Process();
-  if (ours_.size() >= kMostReservations) address = foreign_.data();
+  if (ours_.size() >= kMostReservations) {
+    address = foreign_.data();
+  } else if ((type & MEM_LARGE_PAGES) != 0 && Pick(3) != 0) {
+    // Right, or nearly.
+    address = nullptr;
+    bytes = kLargePage + (Pick(4) == 0 ? Pick(kLargePage) : 0);
+    protect = PAGE_READWRITE;
+  }
   const auto keep = [&](void* got) {
     if (got == nullptr) return false;
     auto* base = static_cast<std::byte*>(Query(got).AllocationBase);
@@ -220,11 +249,17 @@ Call Fuzzer::DrawAllocation() {
       parameter.Pointer = Maybe(&wanted);
       const ULONG count = static_cast<ULONG>(Pick(2));
       MEM_EXTENDED_PARAMETER* parameters = Maybe(&parameter);
-      const bool app = Pick(4) == 0;
+      const bool held = Pick(2) == 0;
+      const DWORD type2 = held ? TypeOfPlaceholder() : type;
+      const DWORD protect2 = held && Pick(2) == 0 ? PAGE_NOACCESS : protect;
+      if (Pick(4) == 0) {
+        return Do("VirtualAlloc2FromApp", [&] {
+          return keep(VirtualAlloc2FromApp(process, address, bytes, type2, protect2, parameters,
+                                           count));
+        });
+      }
       return Do("VirtualAlloc2", [&] {
-        return keep(app ? VirtualAlloc2FromApp(process, address, bytes, type, protect, parameters,
-                                               count)
-                        : VirtualAlloc2(process, address, bytes, type, protect, parameters, count));
+        return keep(VirtualAlloc2(process, address, bytes, type2, protect2, parameters, count));
       });
     }
   }
@@ -299,20 +334,21 @@ Call Fuzzer::DrawQuestion() {
   ULONG_PTR count = Pick(found.size() + 1);
   DWORD granularity = 0;
   switch (Pick(5)) {
-    case 0: return Do("VirtualQuery", [&] {
+    case 0: return DoInto(&run, "VirtualQuery", [&] {
       return VirtualQuery(address, Maybe(&run), Length(sizeof run)) != 0;
     });
-    case 1: return Do("VirtualQueryEx", [&] {
+    case 1: return DoInto(&run, "VirtualQueryEx", [&] {
       return VirtualQueryEx(process, address, Maybe(&run), Length(sizeof run)) != 0;
     });
-    case 2: return Do("QueryVirtualMemoryInformation", [&] {
+    case 2: return DoInto(&region, "QueryVirtualMemoryInformation", [&] {
       return QueryVirtualMemoryInformation(
           process, address, static_cast<WIN32_MEMORY_INFORMATION_CLASS>(Pick(3)), Maybe(&region),
           Length(sizeof region), nullptr);
     });
-    case 3: return Do("QueryWorkingSetEx",
-                      [&] { return QueryWorkingSetEx(process, &page, Length(sizeof page)); });
-    default: return Do("GetWriteWatch", [&] {
+    case 3: return DoInto(&page, "QueryWorkingSetEx", [&] {
+      return QueryWorkingSetEx(process, Maybe(&page), Length(sizeof page));
+    });
+    default: return DoInto(&found, "GetWriteWatch", [&] {
       return GetWriteWatch(Pick(2) == 0 ? 0 : static_cast<DWORD>(random_()), address, bytes,
                            Maybe(found.data()), Maybe(&count), Maybe(&granularity)) == 0;
     });
@@ -325,39 +361,82 @@ Call Fuzzer::DrawCounters() {
   MEMORYSTATUSEX status = {};
   PERFORMANCE_INFORMATION performance = {};
   std::array<ULONG_PTR, 4> pages = {};
-  SIZE_T minimum = 0;
-  SIZE_T maximum = 0;
-  DWORD flags = 0;
   BOOL state = FALSE;
-  switch (Pick(8)) {
-    case 0: return Do("GetProcessMemoryInfo", [&] {
+  switch (Pick(7)) {
+    case 0: return DoInto(&counters, "GetProcessMemoryInfo", [&] {
       return GetProcessMemoryInfo(
           process, reinterpret_cast<PROCESS_MEMORY_COUNTERS*>(Maybe(&counters)),
           Length(sizeof counters));
     });
     case 1:
       status.dwLength = Length(sizeof status);
-      return Do("GlobalMemoryStatusEx", [&] { return GlobalMemoryStatusEx(Maybe(&status)); });
-    case 2: return Do("GetPerformanceInfo", [&] {
+      return DoInto(&status, "GlobalMemoryStatusEx",
+                    [&] { return GlobalMemoryStatusEx(Maybe(&status)); });
+    case 2: return DoInto(&performance, "GetPerformanceInfo", [&] {
       return GetPerformanceInfo(Maybe(&performance), Length(sizeof performance));
     });
     case 3: return Do("QueryWorkingSet", [&] {
       return QueryWorkingSet(process, Maybe(pages.data()), Length(sizeof pages));
     });
-    case 4: return Do("GetProcessWorkingSetSizeEx", [&] {
-      return GetProcessWorkingSetSizeEx(process, Maybe(&minimum), Maybe(&maximum), Maybe(&flags));
-    });
-    case 5: return Do("CreateMemoryResourceNotification", [&] {
+    case 4: return Do("CreateMemoryResourceNotification", [&] {
       return CreateMemoryResourceNotification(
                  static_cast<MEMORY_RESOURCE_NOTIFICATION_TYPE>(Pick(4))) != nullptr;
     });
-    case 6: return Do("QueryMemoryResourceNotification", [&] {
-      return QueryMemoryResourceNotification(Address(), Maybe(&state));
-    });
+    case 5: {
+      const HANDLE notification =
+          Pick(2) == 0 ? Address()
+                       : CreateMemoryResourceNotification(HighMemoryResourceNotification);
+      return Do("QueryMemoryResourceNotification", [&] {
+        return QueryMemoryResourceNotification(notification, Maybe(&state));
+      });
+    }
     default: return Do("AddVectoredExceptionHandler", [&] {
       return AddVectoredExceptionHandler(static_cast<ULONG>(Pick(3)), nullptr) != nullptr;
     });
   }
+}
+
+Call Fuzzer::DrawLimits() {
+  const HANDLE process = Process();
+  const SIZE_T low = Pick(2) == 0 ? Size() : Pick(100) * kP;
+  const SIZE_T high = Pick(2) == 0 ? Size() : Pick(1000) * kP;
+  std::array<SIZE_T, 2> told = {};
+  DWORD flags = 0;
+  SYSTEM_INFO system = {};
+  switch (Pick(6)) {
+    case 0: return Do("SetProcessWorkingSetSize",
+                      [&] { return SetProcessWorkingSetSize(process, low, high); });
+    case 1: return Do("SetProcessWorkingSetSizeEx", [&] {
+      return SetProcessWorkingSetSizeEx(process, low, high, Flags({0, 0, 2, 8}));
+    });
+    case 2: return DoInto(&told, "GetProcessWorkingSetSize", [&] {
+      return GetProcessWorkingSetSize(process, Maybe(&told[0]), Maybe(&told[1]));
+    });
+    case 3: return DoInto(&told, "GetProcessWorkingSetSizeEx", [&] {
+      return GetProcessWorkingSetSizeEx(process, Maybe(&told[0]), Maybe(&told[1]), Maybe(&flags));
+    });
+    case 4: return Do("GetLargePageMinimum", [] {
+      const SIZE_T bytes = GetLargePageMinimum();
+      return bytes == 0 || bytes == kLargePage;
+    });
+    default: return Do("GetSystemInfo", [&] {
+      GetSystemInfo(&system);
+      return system.dwPageSize == kP && system.dwAllocationGranularity == kG;
+    });
+  }
+}
+
+// These give a userpager_error, and leave the last error alone as well.
+Call Fuzzer::DrawHold() {
+  void* address = Address();
+  const uint64_t bytes = Size();
+  const auto use = static_cast<userpager_hold_use>(Pick(5) == 0 ? Pick(1000) : Pick(2));
+  if (Pick(2) == 0) {
+    return DoDirect("userpager_release",
+                    [&] { return static_cast<DWORD>(userpager_release(address, bytes)); });
+  }
+  return DoDirect("userpager_hold",
+                  [&] { return static_cast<DWORD>(userpager_hold(address, bytes, use)); });
 }
 
 using BadInputTest = VirtualMemoryTest;
@@ -374,14 +453,19 @@ TEST_F(BadInputTest, GivesDocumentedErrorsAndChangesNothing) {
     constexpr DWORD kSoft = QUOTA_LIMITS_HARDWS_MIN_DISABLE | QUOTA_LIMITS_HARDWS_MAX_DISABLE;
     ASSERT_TRUE(SetProcessWorkingSetSizeEx(process, 204800, 1413120, kSoft)) << GetLastError();
   }
-  const Errors documented = {
-      ERROR_INVALID_HANDLE,   ERROR_NOT_ENOUGH_MEMORY, ERROR_BAD_LENGTH,
-      ERROR_NOT_SUPPORTED,    ERROR_UNEXP_NET_ERR,     ERROR_INVALID_PARAMETER,
-      ERROR_BUSY,             ERROR_NOT_LOCKED,        ERROR_INSUFFICIENT_BUFFER,
-      ERROR_INVALID_ADDRESS,  ERROR_NOACCESS,          ERROR_NO_SYSTEM_RESOURCES,
-      ERROR_COMMITMENT_LIMIT, ERROR_WORKING_SET_QUOTA, STATUS_GUARD_PAGE_VIOLATION};
-  EXPECT_THAT(fuzzer.errors(), testing::IsSubsetOf(documented));
-  EXPECT_GT(fuzzer.worked(), 0u);
+  const std::map<std::string, Errors> documented = DocumentedErrors();
+  for (const auto& [name, errors] : fuzzer.errors()) {
+    ASSERT_TRUE(documented.contains(name)) << name;
+    EXPECT_THAT(errors, testing::IsSubsetOf(documented.at(name))) << name << ", seed " << seed;
+  }
+  // Each was called, with right arguments too.
+  for (const auto& [name, errors] : documented) {
+    if (most_calls < kCalls || name == "AddVectoredExceptionHandler" ||
+        name == "RemoveVectoredExceptionHandler") {
+      continue;
+    }
+    EXPECT_TRUE(fuzzer.worked().contains(name)) << name << " was not called, seed " << seed;
+  }
 }
 
 }  // namespace

@@ -149,16 +149,35 @@ TEST_F(VirtualAllocTest, VA22_VA25_TypesThatDoNotGoTogether) {
   }
 }
 
-TEST_F(VirtualAllocTest, WhatIsNotBuiltSaysSo) {
-  constexpr DWORD kUnbuilt[] = {MEM_RESERVE | MEM_PHYSICAL,
-                                MEM_RESERVE | MEM_PHYSICAL | MEM_WRITE_WATCH};
-  std::byte* base = Commit(kP);
-  for (const DWORD type : kUnbuilt) {
-    EXPECT_EQ(AllocError(base, kP, type, PAGE_READWRITE), ERROR_NOT_SUPPORTED) << type;
-    EXPECT_EQ(AllocError(base, kP, type, 0), ERROR_INVALID_PARAMETER) << type;
-    EXPECT_EQ(AllocError(base, 0, type, PAGE_READWRITE), ERROR_INVALID_PARAMETER) << type;
+TEST_F(VirtualAllocTest, VA23_PhysicalReservesAddressesAlone) {
+  constexpr DWORD kPhysical = MEM_RESERVE | MEM_PHYSICAL;
+  EXPECT_EQ(AllocError(nullptr, kP, kPhysical, PAGE_READONLY), ERROR_INVALID_PARAMETER);
+  EXPECT_EQ(AllocError(nullptr, 0, kPhysical, PAGE_READWRITE), ERROR_INVALID_PARAMETER);
+  std::byte* base = Alloc(nullptr, kG + 1, kPhysical, PAGE_READWRITE);
+  ASSERT_NE(base, nullptr) << GetLastError();
+  const MEMORY_BASIC_INFORMATION information = Query(base);
+  EXPECT_EQ(information.AllocationBase, base);
+  EXPECT_EQ(information.AllocationProtect, DWORD{PAGE_READWRITE});
+  EXPECT_EQ(information.Type, DWORD{MEM_PRIVATE});
+  ExpectRun(base, kG + kP, MEM_RESERVE, 0);
+  EXPECT_TRUE(ReadFaults(base));
+  EXPECT_EQ(AllocError(base, kP, kPhysical, PAGE_READWRITE), ERROR_INVALID_ADDRESS);
+  // No page of it can be had, and it is nobody's placeholder.
+  DWORD old = 0;
+  EXPECT_EQ(AllocError(base, kP, MEM_COMMIT, PAGE_READWRITE), ERROR_INVALID_ADDRESS);
+  EXPECT_EQ(ProtectError(base, kP, PAGE_READONLY, &old), ERROR_INVALID_ADDRESS);
+  EXPECT_EQ(FreeError(base, kP, MEM_DECOMMIT), ERROR_INVALID_ADDRESS);
+  for (const DWORD more : {MEM_PRESERVE_PLACEHOLDER, MEM_COALESCE_PLACEHOLDERS}) {
+    EXPECT_EQ(FreeError(base, kG + kP, MEM_RELEASE | more), ERROR_INVALID_ADDRESS);
   }
+  EXPECT_EQ(ErrorOf([=] {
+              return VirtualAlloc2(nullptr, base, kG + kP, MEM_RESERVE | MEM_REPLACE_PLACEHOLDER,
+                                   PAGE_READWRITE, nullptr, 0);
+            }),
+            ERROR_INVALID_ADDRESS);
+  EXPECT_EQ(ChargedSinceStart(), 0u);
   Release(base);
+  EXPECT_EQ(Query(base).State, DWORD{MEM_FREE});
 }
 
 TEST_F(VirtualAllocTest, VA23_TopDownIsAccepted) {

@@ -1,5 +1,6 @@
-// What the tests of the VirtualAlloc family share: after each test everything is given back and the
-// runtime's own structures agree; short forms of calls; and touches that survive SIGSEGV.
+// What the tests of the VirtualAlloc family share: before each test nothing is in memory or in the
+// page file; after each test everything is given back and the runtime's own structures agree; short
+// forms of calls; and touches that survive SIGSEGV.
 #ifndef USERPAGER_TESTS_API_VIRTUAL_MEMORY_FIXTURE_H_
 #define USERPAGER_TESTS_API_VIRTUAL_MEMORY_FIXTURE_H_
 
@@ -16,6 +17,7 @@
 
 #include "runtime/api/runtime.h"
 #include "tests/api/memory_fixture.h"
+#include "tests/support/running_pager.h"
 
 namespace userpager_tests {
 
@@ -151,6 +153,9 @@ class VirtualMemoryTest : public MemoryTest {
     if (IsSkipped() || HasFatalFailure()) return;
     commit_before_ = CommitBytes();
     reservations_started_ = true;
+    if (commit_before_ != 0) return;
+    // Writes of what the test before has released may hold memory for a while.
+    EXPECT_TRUE(userpager::Eventually([] { return Stats().page_file_used_bytes == 0; }));
   }
   void TearDown() override {
     if (!reservations_started_) return;

@@ -63,6 +63,11 @@ add_executable(consumer_c consumer.c)
 target_link_libraries(consumer_c PRIVATE userpager::userpager)
 add_executable(consumer_cxx consumer.cc)
 target_link_libraries(consumer_cxx PRIVATE userpager::userpager)
+# The samples as they are, with the library that is installed.
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+add_library(userpager_warnings INTERFACE)
+add_subdirectory("${SAMPLES}" samples)
 )";
 
 // The first block of that language in README.md.
@@ -141,23 +146,30 @@ class InstalledPackage : public testing::Test {
 TEST_F(InstalledPackage, HasItsFiles) {
   for (const std::string_view name :
        {"virtual_alloc.h", "userpager.h", "memory.hpp", USERPAGER_SONAME, "libuserpager.so",
-        "userpager.pc", "userpager-config.cmake", "userpager-config-version.cmake"}) {
+        "userpager.pc", "userpager-config.cmake", "userpager-config-version.cmake",
+        "VirtualAlloc.3userpager.gz"}) {
     EXPECT_NE("", FileUnderPrefix(name)) << name;
   }
 }
 
-TEST_F(InstalledPackage, IsFoundByCMake) {
+TEST_F(InstalledPackage, IsFoundByCMakeAndBuildsTheSamples) {
   const std::string build = (folder_ / "build").string();
   const CommandResult configured =
       RunShell(ShellLine({USERPAGER_CMAKE, "-S", folder_.string(), "-B", build,
                           "-DCMAKE_PREFIX_PATH=" + prefix().string(),
+                          "-DSAMPLES=" USERPAGER_SOURCE_DIR "/samples",
                           std::string("-DCMAKE_C_COMPILER=") + USERPAGER_C_COMPILER,
                           std::string("-DCMAKE_CXX_COMPILER=") + USERPAGER_CXX_COMPILER}));
   ASSERT_EQ(0, configured.status) << configured.output;
-  const CommandResult built = RunShell(ShellLine({USERPAGER_CMAKE, "--build", build}));
+  const CommandResult built =
+      RunShell(ShellLine({USERPAGER_CMAKE, "--build", build, "--parallel", "2"}));
   ASSERT_EQ(0, built.status) << built.output;
   ExpectRuns(folder_ / "build" / "consumer_c", "");
   ExpectRuns(folder_ / "build" / "consumer_cxx", "");
+  for (const std::string_view sample : {"containers", "gc_heap", "reserve_commit", "word_index"}) {
+    EXPECT_TRUE(fs::exists(folder_ / "build" / "samples" / sample)) << sample;
+  }
+  ExpectRuns(folder_ / "build" / "samples" / "reserve_commit", "");
 }
 
 TEST_F(InstalledPackage, IsFoundByPkgConfig) {

@@ -1,6 +1,7 @@
 // The userpager tool: what it runs, what it refuses, and how it ends.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -141,6 +142,41 @@ TEST_F(ToolTest, OptionsComeOverTheEnvironment) {
             run.output);
   const ProgramRun alone = Tool({"run", "--children", "none", "sh", "-c", "echo .$LD_PRELOAD"});
   EXPECT_EQ(".\n", alone.output);
+}
+
+// The rule of the package, 60-userpager.rules, gives a device like this one to a group. It takes the
+// place of the machine's own in a mount namespace alone.
+ProgramRun RunAsNobody(const std::filesystem::path& folder, const std::string& groups,
+                       const std::string& command) {
+  struct stat device {};
+  stat("/dev/userfaultfd", &device);
+  const std::string node = (folder / "device").string();
+  const std::string script = "rm -f " + node + "; mknod -m 660 " + node + " c " +
+                             std::to_string(major(device.st_rdev)) + " " +
+                             std::to_string(minor(device.st_rdev)) + " && chgrp 4242 " + node +
+                             " && mount --bind " + node + " /dev/userfaultfd || exit 77; " +
+                             "exec setpriv --reuid 65534 --regid 65534 " + groups + " " +
+                             (folder / "userpager").string() + " " + command;
+  return RunProgram({"unshare", "--mount", "--propagation", "private", "sh", "-c", script});
+}
+
+TEST_F(ToolTest, AGroupMayHaveTheRight) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  if (!std::filesystem::exists("/dev/userfaultfd")) GTEST_SKIP() << "no /dev/userfaultfd here";
+  for (const char* file : {USERPAGER_TOOL, USERPAGER_PRELOAD_LIBRARY}) {
+    std::filesystem::copy(file, folder_);
+  }
+  const ProgramRun member = RunAsNobody(folder_, "--groups 4242", "doctor");
+  if (member.status == 77) GTEST_SKIP() << "no device can be mounted here: " << member.complaints;
+  EXPECT_EQ(0, member.status) << member.output << member.complaints;
+  EXPECT_NE(std::string::npos, member.output.find("root:4242, mode 660")) << member.output;
+  EXPECT_EQ(7, RunAsNobody(folder_, "--groups 4242", "run --memory 8M -- sh -c 'exit 7'").status);
+
+  int for_all = 0;
+  std::ifstream("/proc/sys/vm/unprivileged_userfaultfd") >> for_all;
+  const ProgramRun other = RunAsNobody(folder_, "--clear-groups", "doctor");
+  EXPECT_EQ(for_all == 1 ? 0 : 1, other.status) << other.output << other.complaints;
+  EXPECT_NE(std::string::npos, other.output.find("its members may use it")) << other.output;
 }
 
 TEST_F(ToolTest, StatisticsAreJson) {

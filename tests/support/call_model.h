@@ -18,6 +18,7 @@ struct ModelPage {
   bool committed = false;
   bool written = false;     // as GetWriteWatch counts
   bool maybe_zero = false;  // it was reset: its content, or zeros
+  bool locked = false;
   DWORD protect = 0;
 
   bool guarded() const { return (protect & PAGE_GUARD) != 0; }
@@ -28,6 +29,8 @@ struct ModelPage {
 struct ModelRange {
   size_t begin = 0;
   size_t end = 0;
+
+  friend bool operator==(const ModelRange&, const ModelRange&) = default;
 };
 
 class CallModel {
@@ -40,12 +43,24 @@ class CallModel {
   DWORD Free(size_t offset, size_t bytes, DWORD type);
   // Sets `old` where the call does.
   DWORD Protect(size_t offset, size_t bytes, DWORD protect, DWORD* old);
-  DWORD Unlock(size_t offset, size_t bytes) const;
+  // Not the quota: the caller keeps below it.
+  DWORD Lock(size_t offset, size_t bytes);
+  DWORD Unlock(size_t offset, size_t bytes);
+  // VirtualAlloc2 with MEM_RESERVE_PLACEHOLDER, and with MEM_REPLACE_PLACEHOLDER in `type`.
+  DWORD ReservePlaceholder(size_t offset, size_t bytes, DWORD protect);
+  DWORD ReplacePlaceholder(size_t offset, size_t bytes, DWORD type, DWORD protect);
+  // VirtualFree with MEM_RELEASE and one of the two.
+  DWORD PreservePlaceholder(size_t offset, size_t bytes);
+  DWORD CoalescePlaceholders(size_t offset, size_t bytes);
   DWORD Watch(size_t offset, size_t bytes, bool reset, std::vector<size_t>* written);
   // What VirtualQuery says; of free pages only that they are.
   MEMORY_BASIC_INFORMATION Query(size_t page) const;
 
   ModelPage& page(size_t i) { return pages_[i]; }
+  // The reservation or placeholder that the page is in; empty: none.
+  ModelRange whole(size_t page) const;
+  bool is_placeholder(size_t page) const;
+  size_t locked_pages() const;
   std::byte* content(size_t page);
   size_t pages() const { return pages_.size(); }
 
@@ -54,14 +69,22 @@ class CallModel {
     size_t pages = 0;
     DWORD protect = 0;
     bool watched = false;
+    bool placeholder = false;       // not replaced
+    bool from_placeholder = false;  // and may be one again
+    bool exact_end = false;         // nothing behind its end is taken
   };
 
   static ModelRange PagesOf(size_t offset, size_t bytes);
   bool IsInOne(ModelRange range) const;
+  // And may have committed pages.
+  bool IsUsable(ModelRange range) const;
   bool IsCommitted(ModelRange range) const;
   DWORD Reserve(size_t offset, size_t bytes, DWORD type, DWORD protect);
   DWORD Commit(ModelRange range, DWORD protect);
   void Release(size_t first);
+  DWORD Take(ModelRange range, Reservation reservation);
+  // Makes the range a reservation of its own, all of whose pages are somebody's already.
+  void Own(ModelRange range, Reservation reservation);
   void Decommit(ModelRange range);
 
   std::byte* const base_;
