@@ -77,7 +77,11 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
   const PageFileOptions file{options.page_file_path, options.page_file_max_bytes};
   if (const Errno failed = page_file_.Open(file, error); failed != 0) return failed;
   frames_.set_limit(options.memory_limit);
-  const Errno failed = StartShards(error);
+  Errno failed = StartShards(error);
+  if (failed == 0) {
+    failed = watchdog_.Start(std::span<ShardThread* const>(shards_, options_.shards),
+                             options_.watch_period_ns, error);
+  }
   if (failed != 0) Stop();
   return failed;
 }
@@ -106,6 +110,7 @@ Errno Pager::StartShards(LogLine* error) {
 }
 
 void Pager::Stop() {
+  watchdog_.Stop();
   // All threads first: each may wake any other.
   for (ShardThread* shard : shards_) {
     if (shard != nullptr) shard->Stop();

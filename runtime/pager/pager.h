@@ -28,6 +28,7 @@
 #include "runtime/page_file/page_file.h"
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/violation.h"
+#include "runtime/pager/watchdog.h"
 #include "runtime/platform/features.h"
 #include "runtime/policy/replacement_choice.h"
 
@@ -52,6 +53,8 @@ struct PagerOptions {
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
   IoEngine* (*wrap_engine)(IoEngine* engine) = nullptr;
+  // How often the watchdog looks; tests make it hurry.
+  uint64_t watch_period_ns = 1'000'000'000;
 };
 
 class Pager {
@@ -253,6 +256,7 @@ class Pager {
   FrameLedger frames_;
   PageFile page_file_;
   ShardThread* shards_[kMaxShards] = {};
+  Watchdog watchdog_;
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
 };
 
