@@ -141,7 +141,7 @@ class WatchdogUnderLoadTest : public testing::TestWithParam<Road> {};
 TEST_P(WatchdogUnderLoadTest, NoFalseAlarm) {
   constexpr unsigned kThreads = 4;
   constexpr uint64_t kPagesEach = 64;
-  constexpr unsigned kRounds = kInstrumented ? 4 : 30;
+  constexpr unsigned kRounds = kInstrumented ? 2 : 8;
   CapturedLog log;
   RunningPager pager;
   PagerOptions options =

@@ -1,9 +1,11 @@
 // The userpager tool: what it runs, what it refuses, and how it ends.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "tests/programs/program_run.h"
+#include "tests/support/child_process.h"
 
 namespace userpager::programs {
 namespace {
@@ -141,6 +144,25 @@ TEST_F(ToolTest, OptionsComeOverTheEnvironment) {
             run.output);
   const ProgramRun alone = Tool({"run", "--children", "none", "sh", "-c", "echo .$LD_PRELOAD"});
   EXPECT_EQ(".\n", alone.output);
+}
+
+// Of a program that may not make an io_uring, as in many containers: threads do its work.
+TEST_F(ToolTest, IoUringForbidden) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  EXPECT_EQ(InChild([]() -> std::string {
+    RefuseSystemCall(SYS_io_uring_setup, EPERM);
+    ProgramRun run = Tool({"doctor"});
+    if (run.status != 0) return "doctor: " + run.output;
+    const size_t line = run.output.find("\nio_uring");
+    const size_t end = run.output.find('\n', line + 1);
+    if (line == std::string::npos || run.output.find("threads read and write", line) > end) {
+      return "doctor does not tell: " + run.output;
+    }
+    if (Tool({"doctor"}, {"USERPAGER_CONF=io:uring"}).status == 0) return "io:uring is not refused";
+    run = Tool({"run", "--memory", "4M", "sh", "-c", "seq 200000 | sort -S 64M -n | tail -n 1"});
+    if (run.output != "200000\n") return "wrong: " + run.output + run.complaints;
+    return Says(run, "threads read and write the page file") ? "" : "not told: " + run.complaints;
+  }), "");
 }
 
 TEST_F(ToolTest, StatisticsAreJson) {
