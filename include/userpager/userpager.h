@@ -23,7 +23,7 @@ extern "C" {
 typedef enum userpager_error {
   USERPAGER_ERROR_INVALID_OPTION = -1,   /* an unknown key, a bad value, a bad struct_bytes */
   USERPAGER_ERROR_NO_USERFAULTFD = -2,   /* the kernel or the process's rights do not give one */
-  USERPAGER_ERROR_NO_IO_URING = -3,      /* forbidden or missing; io:threads does without */
+  USERPAGER_ERROR_NO_IO_URING = -3,      /* io:uring, and it is forbidden or missing */
   USERPAGER_ERROR_PAGE_FILE = -4,        /* cannot be opened, made or used */
   USERPAGER_ERROR_PAGE_FILE_IN_USE = -5, /* by another process */
   USERPAGER_ERROR_NO_SPACE = -6,         /* no disk space for the page file */
@@ -49,8 +49,11 @@ typedef enum userpager_commit_mode {
 } userpager_commit_mode;
 
 typedef enum userpager_io_engine {
-  USERPAGER_IO_URING = 0,  /* io_uring; a start where it is forbidden fails */
-  USERPAGER_IO_THREADS = 1 /* reads and writes on threads of the pager */
+  USERPAGER_IO_URING = 0,   /* io_uring; a start where it is forbidden fails */
+  USERPAGER_IO_THREADS = 1, /* reads and writes on threads of the pager */
+  /* io_uring; where it is forbidden, a line on standard error says so and why, and threads do its
+   * work. The default. */
+  USERPAGER_IO_AUTO = 2
 } userpager_io_engine;
 
 typedef enum userpager_move_mode {
@@ -126,7 +129,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
 
 /* Reads options from text, in the form of the environment variable USERPAGER_CONF:
  *
- *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:uring,move:auto,
+ *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:auto,move:auto,
  *   faults:thread,policy:adaptive,stats_page:on
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
@@ -134,7 +137,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  * page_file              a path without a comma
  * shards                 1 to 64
  * commit                 strict, lazy
- * io                     uring, threads
+ * io                     auto, uring, threads
  * move                   auto, off
  * faults                 thread, inline
  * policy                 adaptive, fifo, clock
@@ -200,7 +203,7 @@ typedef struct userpager_stats {
   uint32_t struct_bytes; /* sizeof(userpager_stats), set by the caller */
   uint32_t shards;
   userpager_commit_mode commit;
-  userpager_io_engine io;
+  userpager_io_engine io;      /* what does it: USERPAGER_IO_URING or USERPAGER_IO_THREADS */
   uint32_t uses_move;          /* 1: pages leave by UFFDIO_MOVE */
   uint32_t kernel_mode_faults; /* 1: system calls may touch pages that are out; 0: they fail with
                                 * EFAULT, as the process lacks the right or faults inline */

@@ -25,7 +25,9 @@ struct Word {
 };
 constexpr Word kCommitWords[] = {{"strict", USERPAGER_COMMIT_STRICT},
                                  {"lazy", USERPAGER_COMMIT_LAZY}};
-constexpr Word kIoWords[] = {{"uring", USERPAGER_IO_URING}, {"threads", USERPAGER_IO_THREADS}};
+constexpr Word kIoWords[] = {{"auto", USERPAGER_IO_AUTO},
+                             {"uring", USERPAGER_IO_URING},
+                             {"threads", USERPAGER_IO_THREADS}};
 constexpr Word kFaultWords[] = {{"thread", USERPAGER_FAULTS_THREAD},
                                 {"inline", USERPAGER_FAULTS_INLINE}};
 constexpr Word kMoveWords[] = {{"auto", USERPAGER_MOVE_AUTO}, {"off", USERPAGER_MOVE_OFF}};
@@ -138,7 +140,7 @@ constexpr Key kKeys[] = {
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kCommitWords, value, &options->commit);
      }},
-    {"io", "uring or threads",
+    {"io", "auto, uring or threads",
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kIoWords, value, &options->io);
      }},
@@ -194,6 +196,7 @@ void SetDefaults(userpager_options* options) {
   memset(options, 0, sizeof *options);
   options->struct_bytes = sizeof *options;
   options->shards = 1;
+  options->io = USERPAGER_IO_AUTO;
   ReadPath(kDefaultPageFile, options);
 }
 
@@ -238,7 +241,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "shards is not a number from 1 to 64";
   } else if (RawValue(options.commit) > USERPAGER_COMMIT_LAZY) {
     wrong = "commit is not a userpager_commit_mode";
-  } else if (RawValue(options.io) > USERPAGER_IO_THREADS) {
+  } else if (RawValue(options.io) > USERPAGER_IO_AUTO) {
     wrong = "io is not a userpager_io_engine";
   } else if (RawValue(options.move) > USERPAGER_MOVE_OFF) {
     wrong = "move is not a userpager_move_mode";

@@ -45,18 +45,30 @@ int ChooseOptions(const userpager_options* given, const MachineMemory& machine,
   return text == nullptr ? 0 : ParseOptions(text, kVariable, machine, options, error);
 }
 
-// Looks for what the kernel must give, before anything is made.
-int CheckPlatform(const userpager_options& options, LogLine* error) {
+constexpr const char* kWhyNoRing =
+    "; the kernel's setting io_uring_disabled, a container's seccomp profile or the limit of "
+    "locked memory may forbid it: allow it, or give the option io:threads";
+
+// Looks for what the kernel must give, before anything is made; with io:auto chooses.
+int CheckPlatform(userpager_options* options, LogLine* error) {
   PlatformFeatures features;
   if (ProbeFeatures(&features, error) != 0) return USERPAGER_ERROR_NO_USERFAULTFD;
-  if (options.io != USERPAGER_IO_URING) return 0;
+  if (options->io == USERPAGER_IO_THREADS) return 0;
   IoRing ring;
   const Errno failed = ring.Open();
+  const bool has_choice = options->io == USERPAGER_IO_AUTO;
+  options->io = USERPAGER_IO_URING;
   if (failed == 0) return 0;
-  *error << "cannot make an io_uring: " << ErrnoText{failed}
-         << "; the kernel's setting io_uring_disabled, a container's seccomp profile or the limit "
-            "of locked memory may forbid it: allow it, or give the option io:threads";
-  return USERPAGER_ERROR_NO_IO_URING;
+  if (!has_choice) {
+    *error << "cannot make an io_uring: " << ErrnoText{failed} << kWhyNoRing;
+    return USERPAGER_ERROR_NO_IO_URING;
+  }
+  options->io = USERPAGER_IO_THREADS;
+  LogLine line;
+  line << "threads read and write the page file, as an io_uring cannot be made: "
+       << ErrnoText{failed} << kWhyNoRing << ", which also ends this line";
+  line.Write();
+  return 0;
 }
 
 // What Pager::Start reports beyond what was probed concerns the page file or memory.
@@ -159,7 +171,7 @@ int Runtime::Start(const userpager_options* given, LogLine* error) {
               "start it once, before the first use of managed memory";
     return USERPAGER_ERROR_ALREADY_STARTED;
   }
-  if (const int failed = CheckPlatform(options, error); failed != 0) return failed;
+  if (const int failed = CheckPlatform(&options, error); failed != 0) return failed;
   return StartPager(options, error);
 }
 

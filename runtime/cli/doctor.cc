@@ -59,12 +59,20 @@ void LookAtUserfaultfd(Table* table) {
              Need::kBetter, features.guard ? "" : "Linux 6.13: fewer mappings and system calls");
 }
 
+// Without a ring threads do its work, but where the user has chosen it.
 void LookAtRing(Table* table) {
+  const char* configuration = std::getenv("USERPAGER_CONF");
+  const bool chosen = configuration != nullptr &&
+                      std::string(configuration).find("io:uring") != std::string::npos;
   IoRing ring;
   const bool there = ring.Open() == 0;
-  table->Add("io_uring", there, Need::kNecessary,
-             there ? "" : "as root: sysctl kernel.io_uring_disabled=0; in a container, allow it in "
-                          "its seccomp profile; or set USERPAGER_CONF=io:threads");
+  const std::string remedy =
+      "to have it, as root: sysctl kernel.io_uring_disabled=0; in a container, allow it in its "
+      "seccomp profile";
+  table->Add("io_uring", there, chosen ? Need::kNecessary : Need::kBetter,
+             there    ? ""
+             : chosen ? remedy + "; or take io:uring out of USERPAGER_CONF"
+                      : "threads read and write the page file instead; " + remedy);
 }
 
 void LookAtPageFile(const std::string& place, Table* table) {
@@ -98,13 +106,6 @@ void LookAtLimits(Table* table) {
                                     std::to_string(kEnoughMappings)));
 }
 
-// Without a ring the threads do its work, where the user has chosen them.
-bool WantsRing() {
-  const char* configuration = std::getenv("USERPAGER_CONF");
-  return configuration == nullptr ||
-         std::string(configuration).find("io:threads") == std::string::npos;
-}
-
 }  // namespace
 
 int Doctor(const std::vector<std::string>& arguments) {
@@ -119,7 +120,7 @@ int Doctor(const std::vector<std::string>& arguments) {
   table.Add("preload library", !library.empty(), Need::kNecessary,
             library.empty() ? "install it beside this tool" : library);
   LookAtUserfaultfd(&table);
-  if (WantsRing()) LookAtRing(&table);
+  LookAtRing(&table);
   LookAtPageFile(place, &table);
   LookAtLimits(&table);
   std::cout << (table.works() ? "userpager run works here.\n"

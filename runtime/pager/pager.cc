@@ -79,7 +79,11 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
   if (const Errno failed = page_file_.Open(file, error); failed != 0) return failed;
   frames_.set_limit(options.memory_limit);
   if (options.record_to != nullptr) StartRecording();
-  const Errno failed = StartShards(error);
+  Errno failed = StartShards(error);
+  if (failed == 0) {
+    failed = watchdog_.Start(std::span<ShardThread* const>(shards_, options_.shards),
+                             options_.watch_period_ns, error);
+  }
   if (failed != 0) Stop();
   return failed;
 }
@@ -128,6 +132,7 @@ Errno Pager::StartShards(LogLine* error) {
 }
 
 void Pager::Stop() {
+  watchdog_.Stop();
   // All threads first: each may wake any other.
   for (ShardThread* shard : shards_) {
     if (shard != nullptr) shard->Stop();

@@ -28,6 +28,7 @@
 #include "runtime/page_file/page_file.h"
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/violation.h"
+#include "runtime/pager/watchdog.h"
 #include "runtime/platform/features.h"
 #include "runtime/policy/replacement_choice.h"
 
@@ -56,6 +57,8 @@ struct PagerOptions {
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
   IoEngine* (*wrap_engine)(IoEngine* engine) = nullptr;
+  // How often the watchdog looks; tests make it hurry.
+  uint64_t watch_period_ns = 1'000'000'000;
 };
 
 class Pager {
@@ -271,6 +274,7 @@ class Pager {
   StatisticsPage* const page_ = nullptr;
   Recording* recording_ = nullptr;
   ShardThread* shards_[kMaxShards] = {};
+  Watchdog watchdog_;
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
 };
 

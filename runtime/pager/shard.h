@@ -37,6 +37,7 @@
 #include "runtime/address_space/stripe.h"
 #include "runtime/base/access_kind.h"
 #include "runtime/base/lock.h"
+#include "runtime/base/log_line.h"
 #include "runtime/frames/frame_ledger.h"
 #include "runtime/frames/frame_table.h"
 #include "runtime/frames/parking_area.h"
@@ -171,9 +172,13 @@ class Shard {
   void DiscardPages(Stripe& stripe, PageRange range) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // fork.cc. As the functions of Pager.
-  void Freeze() ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex_) { mutex_.AcquireBeside(); }
+  void Freeze() ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex_) {
+    mutex_.AcquireBeside();
+    frozen_.store(true, std::memory_order_relaxed);
+  }
   void Thaw() ABSL_UNLOCK_FUNCTION(mutex_) {
     ++forks_;
+    frozen_.store(false, std::memory_order_relaxed);
     mutex_.Release();
   }
   bool FillChild(Stripe& stripe, PageRange range);
@@ -216,6 +221,15 @@ class Shard {
   // Adds what the shard has done to the totals. A fault whose thread goes on is counted in them.
   void CollectCounters(CounterTotals* totals) ABSL_LOCKS_EXCLUDED(mutex_);
   bool CheckConsistency() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // shard_watch.cc. Between Freeze and Thaw.
+  bool is_frozen() const { return frozen_.load(std::memory_order_relaxed); }
+  // Nothing is under way that would answer a thread which waits.
+  bool is_idle() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The threads that wait while that is so, and whose messages have been handed to Step.
+  uint64_t ForgottenWaiters() ABSL_LOCKS_EXCLUDED(mutex_);
+  // How much there is of everything, for a line that tells of trouble.
+  void Describe(LogLine* line) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   friend class ShardTestPeer;
@@ -478,6 +492,7 @@ class Shard {
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool turn_asked_ ABSL_GUARDED_BY(mutex_) = false;  // the shard's thread is being woken
   std::atomic<uint64_t> parking_begin_[2] = {};  // of parking_, for IsParkingPlace; 0: none yet
+  std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};
   Counter installed_;                // pages that were mapped for the program

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,18 +79,23 @@ Errno ShardThread::Open(LogLine* error) {
   return failed;
 }
 
-Errno ShardThread::Start(LogLine* error) {
+Errno StartOwnThread(void* (*main)(void*), void* argument, pthread_t* thread) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  // The thread inherits a mask that blocks everything: the program's signals are not for it.
+  // The thread inherits the mask.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  Errno failed = pthread_create(&thread_, &attributes, ThreadMain, this);
+  const Errno failed = pthread_create(thread, &attributes, main, argument);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
+  return failed;
+}
+
+Errno ShardThread::Start(LogLine* error) {
+  Errno failed = StartOwnThread(ThreadMain, this, &thread_);
   if (failed != 0) {
     *error << "cannot start: the pager's thread could not be made: " << ErrnoText{failed};
     return failed;
@@ -143,6 +149,7 @@ void ShardThread::Run() {
   name << "userpager-" << options_.index;
   prctl(PR_SET_NAME, name.c_str());
   follower_.Init();
+  thread_id_ = static_cast<uint32_t>(syscall(SYS_gettid));
   const Errno error = engine_->Open();
   open_state_.store(error == 0 ? 1 : 2 + static_cast<uint32_t>(error));
   open_state_.notify_one();
@@ -162,6 +169,7 @@ void ShardThread::Run() {
 void ShardThread::Turn(uint64_t* timeout_ns) {
   IoCompletion completions[kCompletions];
   const size_t count = engine_->Wait(completions, *timeout_ns);
+  turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   FaultMessage faults[kMessages];
   size_t fault_count = 0;
   size_t transfer_count = 0;
@@ -178,6 +186,9 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
     }
   }
   *timeout_ns = shard_->Step({faults, fault_count}, {completions, transfer_count});
+  // A full batch may have left a message behind.
+  WakeForgotten(fault_count > 0 || count == kCompletions);
+  if (SuspectsForgotten()) *timeout_ns = 0;
   if (fault_count > 0) follower_.OnFaults(faults[0].thread_id, shard_->installed_pages());
   if (shard_->TakeWantsSlots()) {
     // Only memory that was promised without a charge comes here (commit:lazy): all other growth is
@@ -198,7 +209,9 @@ size_t ShardThread::DecodeMessages(int64_t bytes, std::span<FaultMessage> faults
                   " closed a descriptor of the runtime", bytes);
   size_t count = 0;
   for (size_t i = 0; i < static_cast<size_t>(bytes) / sizeof(uffd_msg); ++i) {
-    if (LinuxPagePlatform::Decode(messages_[i], &faults[count])) ++count;
+    if (!LinuxPagePlatform::Decode(messages_[i], &faults[count])) continue;
+    CheckParkingPlace(faults[count]);
+    ++count;
   }
   return count;
 }

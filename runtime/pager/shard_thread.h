@@ -18,6 +18,10 @@
 
 namespace userpager {
 
+// Makes a thread of the runtime's own: with a small stack, and all signals blocked, as they are the
+// program's. Returns what pthread_create does.
+Errno StartOwnThread(void* (*main)(void*), void* argument, pthread_t* thread);
+
 class ShardThread {
  public:
   // `peers`: all shards of the pager, this one among them. `counters`: as in ShardParts.
@@ -41,6 +45,10 @@ class ShardThread {
   // Makes the thread call Step soon. From any thread; takes no lock.
   void Kick();
 
+  // shard_watch.cc. One look at the running thread, by the watchdog's alone: stops the process
+  // where faults would not be answered any more, and has forgotten waiters looked for.
+  void Watch();
+
   Shard& shard() { return *shard_; }
   LinuxPagePlatform& platform() { return platform_; }
 
@@ -58,6 +66,13 @@ class ShardThread {
   size_t DecodeMessages(int64_t bytes, std::span<FaultMessage> faults);
   void ListenForFaults();
   void ListenForKicks();
+
+  // shard_watch.cc
+  void LookAtStall(const FaultCounts& waiting);
+  [[noreturn]] void StopForOwnFault();
+  void CheckParkingPlace(const FaultMessage& fault) const;
+  bool SuspectsForgotten();
+  void WakeForgotten(bool found_messages);
 
   const ShardOptions options_;
   const IoEngineKind io_;
@@ -77,6 +92,17 @@ class ShardThread {
   std::atomic<uint32_t> open_state_{0};  // 0: not known yet; 1: open; else 2 + errno
   std::atomic<bool> stopping_{false};
   FaultFollower follower_;  // the thread's alone
+  uint32_t thread_id_ = 0;  // before open_state_ is known
+  std::atomic<uint64_t> turns_{0};
+  std::atomic<bool> audit_asked_{false};
+  // Of the watchdog's thread.
+  uint64_t watched_turns_ = 0;
+  unsigned looks_waiting_ = 0;  // in a row, at which threads waited
+  unsigned looks_stalled_ = 0;  // in a row, without a turn since the one before
+  // Of the shard's thread.
+  uint64_t suspected_ = 0;        // forgotten waiters, if the next look finds no message
+  unsigned busy_audits_ = 0;      // in a row
+  uint64_t times_forgotten_ = 0;
   uffd_msg messages_[kMessages];
   uint64_t kick_count_ = 0;
 };

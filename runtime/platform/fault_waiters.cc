@@ -12,6 +12,7 @@ namespace userpager {
 FaultTicket FaultWaiters::Join(PageIndex page) {
   const auto word = static_cast<uint32_t>(page.value() % kWords);
   words_[word].joined.fetch_add(1);
+  words_[word].unanswered.fetch_add(1);
   return {word, words_[word].wakes.load()};
 }
 
@@ -28,9 +29,22 @@ void FaultWaiters::Wake(PageRange range) {
   for (uint64_t i = 0; i < count; ++i) {
     Word& word = words_[(range.begin.value() + i) % kWords];
     if (word.joined.load() == 0) continue;
+    word.unanswered.store(0);
     word.wakes.fetch_add(1);
     syscall(SYS_futex, &word.wakes, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
   }
+}
+
+uint64_t FaultWaiters::Unanswered() const {
+  uint64_t count = 0;
+  for (const Word& word : words_) count += word.unanswered.load();
+  return count;
+}
+
+uint64_t FaultWaiters::Joined() const {
+  uint64_t count = 0;
+  for (const Word& word : words_) count += word.joined.load();
+  return count;
 }
 
 }  // namespace userpager

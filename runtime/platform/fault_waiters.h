@@ -27,12 +27,17 @@ class FaultWaiters {
   void Await(FaultTicket ticket);
   // Lets those go on who joined for a page of the range. One load for each page where nobody did.
   void Wake(PageRange range);
+  // How many joined since the last wake of what they wait for: nobody has let them go on yet.
+  uint64_t Unanswered() const;
+  // The same with those who were let go on but did not run yet.
+  uint64_t Joined() const;
 
  private:
   static constexpr uint32_t kWords = 64;
   struct Word {
     std::atomic<uint32_t> wakes{0};
     std::atomic<uint32_t> joined{0};
+    std::atomic<uint32_t> unanswered{0};
   };
 
   std::array<Word, kWords> words_;

@@ -1,14 +1,12 @@
 #include "runtime/platform/guard_notice.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <string_view>
 
-#include "runtime/base/log_line.h"
+#include "runtime/platform/thread_file.h"
 
 namespace userpager {
 namespace {
@@ -18,25 +16,6 @@ namespace {
 constexpr int kGuardNoticeCode = -0x6172;
 
 constexpr unsigned kMostLooks = 4;
-
-// The beginning of a file of the thread's in /proc; empty where there is none.
-class ThreadFile {
- public:
-  ThreadFile(uint32_t thread_id, const char* name) {
-    LogLine path;
-    path << "/proc/self/task/" << thread_id << "/" << name;
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    const ssize_t length = read(fd, text_, sizeof text_);
-    if (length > 0) length_ = static_cast<size_t>(length);
-    close(fd);
-  }
-  std::string_view text() const { return {text_, length_}; }
-
- private:
-  char text_[32];
-  size_t length_ = 0;
-};
 
 }  // namespace
 
@@ -52,7 +31,7 @@ FaultPlace PlaceOfFault(uint32_t thread_id) {
       // The kernel function that the thread sleeps in; 0 where it has woken up meanwhile, or always
       // on a kernel without symbols.
       const ThreadFile place(thread_id, "wchan");
-      if (place.text() == "handle_userfault") return FaultPlace::kSystemCall;
+      if (place.text() == kSleepsInFault) return FaultPlace::kSystemCall;
       if (place.text() != "0") return FaultPlace::kGone;
       ++placeless;
     }

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/platform/address_map.h"
 #include "runtime/platform/descriptors.h"
 #include "runtime/platform/kernel_abi.h"
 
@@ -77,6 +78,7 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
         Descriptors::Keep(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
     features_.discard_vector = own_process_ >= 0;
   }
+  backlog_.Open(descriptor_);
   pagemap_ = Descriptors::Keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   return 0;
 }
@@ -177,6 +179,23 @@ void LinuxPagePlatform::Wake(PageRange range) {
   uffdio_range request = ToKernel(range);
   const int failed = ioctl(descriptor_, UFFDIO_WAKE, &request);
   USERPAGER_CHECK(failed == 0, "the kernel refused to wake a range", request.start);
+}
+
+// The range of a wake need not be mapped.
+void LinuxPagePlatform::WakeAll() {
+  Wake(PageRange(PageIndex(kGranularityPages), kEndOfAddressSpace));
+}
+
+bool LinuxPagePlatform::CountWaiters(FaultCounts* counts) const {
+  if (!backlog_.Read(counts)) return false;
+  if (signals_) counts->all += waiters_.Joined();
+  return true;
+}
+
+uint64_t LinuxPagePlatform::UnansweredWaiters() {
+  if (signals_) return waiters_.Unanswered();
+  FaultCounts counts;
+  return backlog_.Read(&counts) ? counts.all - counts.unread : 0;
 }
 
 Errno LinuxPagePlatform::Poison(PageIndex page) {

@@ -5,6 +5,7 @@
 #include <linux/userfaultfd.h>
 
 #include "runtime/base/log_line.h"
+#include "runtime/platform/fault_backlog.h"
 #include "runtime/platform/features.h"
 #include "runtime/platform/page_platform.h"
 
@@ -25,6 +26,10 @@ class LinuxPagePlatform final : public PagePlatform {
   int descriptor() const { return descriptor_; }
   // False for messages that are not page faults (none are asked for).
   static bool Decode(const uffd_msg& raw, FaultMessage* message);
+  // Threads that wait for this platform's calls. False where the userfaultfd is no longer there.
+  bool CountWaiters(FaultCounts* counts) const;
+  // Lets every thread that waits look again, wherever it waits.
+  void WakeAll();
 
   Errno Register(PageRange range) override;
   RunResult Copy(PageIndex to, const void* contents, PageCount count, InstallMode mode,
@@ -36,6 +41,7 @@ class LinuxPagePlatform final : public PagePlatform {
   void Wake(PageRange range) override;
   FaultTicket JoinWaiters(PageIndex page) override { return waiters_.Join(page); }
   void AwaitWake(FaultTicket ticket) override { waiters_.Await(ticket); }
+  uint64_t UnansweredWaiters() override;
   Errno Poison(PageIndex page) override;
   Errno Unpoison(PageIndex page) override;
   Errno Discard(PageRange range) override;
@@ -55,6 +61,7 @@ class LinuxPagePlatform final : public PagePlatform {
   PlatformFeatures features_;
   bool signals_ = false;   // FaultDelivery::kSignals
   FaultWaiters waiters_;   // there
+  FaultBacklog backlog_;   // of the descriptor
   int descriptor_ = -1;
   int own_process_ = -1;       // pidfd of this process, for DiscardAll
   int pagemap_ = -1;           // /proc/self/pagemap, for IsPresent

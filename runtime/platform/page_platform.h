@@ -73,6 +73,9 @@ class PagePlatform {
   virtual FaultTicket JoinWaiters(PageIndex page) = 0;
   // Waits for a wake of the page since JoinWaiters (or of another one: whoever waited looks again).
   virtual void AwaitWake(FaultTicket ticket) = 0;
+  // How many threads wait whose messages have been read (or who have joined) and that no call has
+  // woken since. 0 where that is not known.
+  virtual uint64_t UnansweredWaiters() { return 0; }
   // Makes an access to the absent page raise SIGBUS, until the page is discarded. Without waking.
   virtual Errno Poison(PageIndex page) = 0;
   virtual Errno Unpoison(PageIndex page) = 0;

@@ -54,7 +54,7 @@ TEST(OptionsTest, Defaults) {
   EXPECT_STREQ(options.page_file, "/var/tmp");
   EXPECT_EQ(options.shards, 1u);
   EXPECT_EQ(options.commit, USERPAGER_COMMIT_STRICT);
-  EXPECT_EQ(options.io, USERPAGER_IO_URING);
+  EXPECT_EQ(options.io, USERPAGER_IO_AUTO);
   EXPECT_EQ(options.move, USERPAGER_MOVE_AUTO);
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_THREAD);
   EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_ON);
@@ -76,6 +76,8 @@ TEST(OptionsTest, AllKeys) {
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_INLINE);
   EXPECT_EQ(options.policy, USERPAGER_POLICY_CLOCK);
   EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_OFF);
+  EXPECT_EQ(Parsed("io:auto").io, USERPAGER_IO_AUTO);
+  EXPECT_EQ(Parsed("io:uring").io, USERPAGER_IO_URING);
   EXPECT_EQ(Parsed("policy:fifo").policy, USERPAGER_POLICY_FIFO);
   EXPECT_EQ(Parsed("policy:adaptive").policy, USERPAGER_POLICY_ADAPTIVE);
 }

@@ -220,6 +220,22 @@ TEST_P(UnderWay, NoAccessBeforeTheWriteIsHandedOver) {
   EXPECT_TRUE(IsSound());
 }
 
+// The device has not taken hold of the memory, so the kernel would let it be moved away from under
+// the write: it is refused by the page's state.
+TEST_P(UnderWay, ReadAndStoreBeforeTheWriteIsHandedOver) {
+  Vad* vad = ReserveFilled();
+  const PageIndex page = vad->range.begin;
+  ASSERT_TRUE(HoldRequestOf(vad));
+  EXPECT_EQ(Read(page).Join().signal, 0);
+  EXPECT_EQ(Write(page, 18).Join().signal, 0);
+  EXPECT_EQ(SettledStateOf(vad), PageState::kActiveDirty);
+  OpenGates();
+  EXPECT_TRUE(IsFilledBut(page, 18));
+  ASSERT_TRUE(pager_->PushOut(*vad));
+  EXPECT_TRUE(IsFilledBut(page, 18));
+  EXPECT_TRUE(IsSound());
+}
+
 TEST_P(UnderWay, ProtectWhilePagedOut) {
   Vad* vad = ReserveFilled();
   const PageIndex page = vad->range.begin;

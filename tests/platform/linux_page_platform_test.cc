@@ -170,10 +170,41 @@ TEST_F(LinuxPagePlatformTest, RangesOfSeveralMappings) {
   for (uint64_t i = 0; i < 6; ++i) EXPECT_FALSE(platform_.IsPresent(At(i)));
 }
 
+// Why a page's state is looked at before every COPY: the kernel lets one userfaultfd fill memory
+// that is another's, and takes a guard or a poison away.
+TEST_F(LinuxPagePlatformTest, CopyChecksLittle) {
+  LinuxPagePlatform other;
+  LogLine line;
+  ASSERT_EQ(other.Open(features_, &line), 0) << line.c_str();
+  EXPECT_EQ(other.Copy(At(0), contents_.data(), kOne, InstallMode::kWritable, WakeMode::kWake)
+                .done.value(),
+            1u);
+  EXPECT_EQ(FirstWord(At(0)), contents_[0]);
+  if (features_.guard) {
+    ASSERT_EQ(platform_.InstallGuard(At(1)), 0);
+    EXPECT_EQ(Copy(1, 1).done.value(), 1u);
+    EXPECT_EQ(TryRead(PointerTo(At(1))).signal, 0);
+  }
+  if (features_.poison) {
+    ASSERT_EQ(platform_.Poison(At(2)), 0);
+    EXPECT_EQ(Copy(2, 1).done.value(), 1u);
+    EXPECT_EQ(TryRead(PointerTo(At(2))).signal, 0);
+  }
+}
+
+// Discarding works in one call of many ranges, and where the kernel has none (before 6.13).
 TEST_F(LinuxPagePlatformTest, DiscardAllEmptiesEachRange) {
   ASSERT_EQ(Copy(0, 8).error, 0);
   const PageRange ranges[] = {PageRange(At(0), PageCount(2)), PageRange(At(4), kOne),
                               PageRange(At(6), kOne)};
+  PlatformFeatures without_vector = features_;
+  without_vector.discard_vector = false;
+  LinuxPagePlatform older;
+  LogLine line;
+  ASSERT_EQ(older.Open(without_vector, &line), 0) << line.c_str();
+  ASSERT_EQ(older.DiscardAll(ranges), 0);
+  for (const uint64_t gone : {0u, 1u, 4u, 6u}) EXPECT_FALSE(platform_.IsPresent(At(gone))) << gone;
+  for (const uint64_t gone : {0u, 1u, 4u, 6u}) ASSERT_EQ(Copy(gone, 1).error, 0);
   ASSERT_EQ(platform_.DiscardAll(ranges), 0);
   for (const uint64_t gone : {0u, 1u, 4u, 6u}) EXPECT_FALSE(platform_.IsPresent(At(gone))) << gone;
   for (const uint64_t there : {2u, 3u, 5u, 7u}) {

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "tests/programs/program_run.h"
+#include "tests/support/child_process.h"
 
 namespace userpager::programs {
 namespace {
@@ -177,6 +180,25 @@ TEST_F(ToolTest, AGroupMayHaveTheRight) {
   const ProgramRun other = RunAsNobody(folder_, "--clear-groups", "doctor");
   EXPECT_EQ(for_all == 1 ? 0 : 1, other.status) << other.output << other.complaints;
   EXPECT_NE(std::string::npos, other.output.find("its members may use it")) << other.output;
+}
+
+// Of a program that may not make an io_uring, as in many containers: threads do its work.
+TEST_F(ToolTest, IoUringForbidden) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  EXPECT_EQ(InChild([]() -> std::string {
+    RefuseSystemCall(SYS_io_uring_setup, EPERM);
+    ProgramRun run = Tool({"doctor"});
+    if (run.status != 0) return "doctor: " + run.output;
+    const size_t line = run.output.find("\nio_uring");
+    const size_t end = run.output.find('\n', line + 1);
+    if (line == std::string::npos || run.output.find("threads read and write", line) > end) {
+      return "doctor does not tell: " + run.output;
+    }
+    if (Tool({"doctor"}, {"USERPAGER_CONF=io:uring"}).status == 0) return "io:uring is not refused";
+    run = Tool({"run", "--memory", "4M", "sh", "-c", "seq 200000 | sort -S 64M -n | tail -n 1"});
+    if (run.output != "200000\n") return "wrong: " + run.output + run.complaints;
+    return Says(run, "threads read and write the page file") ? "" : "not told: " + run.complaints;
+  }), "");
 }
 
 TEST_F(ToolTest, StatisticsAreJson) {

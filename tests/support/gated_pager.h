@@ -52,6 +52,7 @@ class GatedPager : public testing::Test, public testing::WithParamInterface<Road
 
   void SetUp() override {
     PagerOptions options = RunningPager::Options(GetParam(), kLimitPages);
+    options.watch_period_ns = watch_period_ns_;
     options.wrap_engine = [](IoEngine* inner) -> IoEngine* {
       gate_ = std::make_unique<GatedEngine>(inner);
       return gate_.get();
@@ -153,6 +154,7 @@ class GatedPager : public testing::Test, public testing::WithParamInterface<Road
   }
   bool IsSound() { return (*pager_)->CheckConsistency(); }
 
+  uint64_t watch_period_ns_ = PagerOptions().watch_period_ns;
   std::unique_ptr<RunningPager> pager_;
   static inline std::unique_ptr<GatedEngine> gate_;
 

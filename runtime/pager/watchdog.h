@@ -1,0 +1,58 @@
+// Watchdog: one thread that looks at every shard again and again, so that no thread of the program
+// waits for ever without a word.
+//
+// Finds:   - a shard's thread that has ended, or a userfaultfd that was closed under it: the
+//            process is stopped with the reason, as later faults would never be answered, or be
+//            answered by the kernel with zeros;
+//          - a shard's thread that waits for a page itself (one that was parked is gone): the
+//            process is stopped with the reason;
+//          - a thread of the program that waits although the shard has nothing under way that
+//            would answer it: it is sent to look again, and a line tells it with the shard's state;
+//          - a shard that does not get to read its messages: a line tells what it waits for.
+// Flow:    Watch (shard_watch.cc) of each shard once in a period, a second. Where threads wait at
+//          two looks, the shard's own thread is asked to look for forgotten ones, because it alone
+//          knows what it has read. Nothing is decided by how long something takes but lines that
+//          tell of it.
+// Cost:    one system call for each shard and period while nobody waits.
+// Locks:   takes none but its own.
+#ifndef USERPAGER_PAGER_WATCHDOG_H_
+#define USERPAGER_PAGER_WATCHDOG_H_
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "runtime/base/log_line.h"
+#include "runtime/base/types.h"
+
+namespace userpager {
+
+class ShardThread;
+
+class Watchdog {
+ public:
+  Watchdog() = default;
+  ~Watchdog() { Stop(); }
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  // Watches the shards, which run, until Stop. On failure `error` gets one clear line.
+  Errno Start(std::span<ShardThread* const> shards, uint64_t period_ns, LogLine* error);
+  void Stop();
+
+ private:
+  static void* ThreadMain(void* self);
+  void Run();
+
+  std::span<ShardThread* const> shards_;
+  uint64_t period_ns_ = 0;
+  pthread_t thread_{};
+  bool started_ = false;
+  std::atomic<uint32_t> stopping_{0};  // a futex word
+};
+
+}  // namespace userpager
+
+#endif  // USERPAGER_PAGER_WATCHDOG_H_
