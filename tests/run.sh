@@ -118,7 +118,8 @@ for argument in "$@"; do
 done
 
 packages=(g++ cmake ninja-build pkg-config binutils liburing-dev libabsl-dev libgtest-dev
-  libgmock-dev libbenchmark-dev libjemalloc-dev python3 sqlite3 git)
+  libgmock-dev libbenchmark-dev libjemalloc-dev python3 sqlite3 git nbdkit libnbd-bin
+  e2fsprogs libssl3)
 if [ "$quick" = no ]; then packages+=(clang); fi
 need_packages "${packages[@]}"
 mkdir -p "$build_root"

@@ -90,6 +90,8 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.faults = options.faults == USERPAGER_FAULTS_INLINE ? FaultDelivery::kSignals
                                                             : FaultDelivery::kMessages;
   chosen.replacement = PolicyOf(options.policy);
+  chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
+  chosen.without = options.without;
   return chosen;
 }
 

@@ -49,6 +49,8 @@ struct PagerOptions {
   // whoever starts the pager. System calls that are given a page that is out fail with EFAULT then.
   FaultDelivery faults = FaultDelivery::kMessages;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
+  bool encrypt = false;  // what is written to the page file (SlotCipher)
+  uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
   IoEngine* (*wrap_engine)(IoEngine* engine) = nullptr;

@@ -44,6 +44,7 @@
 #include "runtime/observe/counters.h"
 #include "runtime/page_file/io_engine.h"
 #include "runtime/page_file/page_file.h"
+#include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/buffer_pool.h"
 #include "runtime/pager/fault_queue.h"
 #include "runtime/pager/inline_fault.h"
@@ -74,6 +75,7 @@ struct ShardParts {
   IoEngine& engine;
   FrameLedger& frames;
   PageFile& page_file;
+  SlotCipher* cipher = nullptr;  // of this shard alone; nullptr: the page file is not encrypted
 };
 
 enum class BringInKind : uint8_t {
@@ -95,6 +97,9 @@ enum class SpaceAfter : uint8_t { kUnmapped, kHeld };
 
 class Shard {
  public:
+  // So many writes that fail in a row cost a slot each; from then on nothing can be written.
+  static constexpr unsigned kSlotFailures = 8;
+
   Shard(const ShardOptions& options, const ShardParts& parts);
   ~Shard();
   Shard(const Shard&) = delete;
@@ -372,6 +377,7 @@ class Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWriteFailure(const Transfer& transfer, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteWriteSuccess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // fork.cc
   bool FillPages(Stripe& stripe, PageIndex* page);
@@ -405,6 +411,10 @@ class Shard {
   bool AdvancePrefetch(BringInRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SlotRun TakeSlots(PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool BeginWrite(PageCount most, uint32_t* index, PageCount* slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SealPages(Transfer& transfer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPages(const Transfer& transfer, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // shard.cc
   void SetPte(Stripe& stripe, PageIndex page, Pte pte) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -414,6 +424,7 @@ class Shard {
   void ReleaseFrame(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount Charge(PageCount most, bool urgent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitBuffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FitPool(BufferPool& pool, PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseIfStuck() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t Timeout(bool work_left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsZero(const void* page);
@@ -423,6 +434,7 @@ class Shard {
   IoEngine& engine_;
   FrameLedger& ledger_;
   PageFile& page_file_;
+  SlotCipher* const cipher_;
 
   Lock mutex_{LockRank::kShard};
   RangeMap<Stripe> stripes_ ABSL_GUARDED_BY(mutex_);
@@ -438,6 +450,7 @@ class Shard {
       FrameList(OfferedListId(3))};
   ParkingArea parking_[2] ABSL_GUARDED_BY(mutex_);  // [executable]
   BufferPool buffers_ ABSL_GUARDED_BY(mutex_);
+  BufferPool sealed_ ABSL_GUARDED_BY(mutex_);  // what is written of an encrypted page file
   TransferTable transfers_ ABSL_GUARDED_BY(mutex_);
   FaultQueue queue_ ABSL_GUARDED_BY(mutex_);
   TrapRing traps_ ABSL_GUARDED_BY(mutex_);
