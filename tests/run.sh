@@ -120,7 +120,7 @@ done
 packages=(g++ cmake ninja-build pkg-config binutils liburing-dev libabsl-dev libgtest-dev
   libgmock-dev libbenchmark-dev libjemalloc-dev systemtap-sdt-dev chromium python3 sqlite3 git
   redis-server openjdk-17-jdk-headless nodejs stress-ng memtester
-  dpkg-dev lintian man-db bash-completion)
+  dpkg-dev lintian man-db bash-completion nbdkit libnbd-bin e2fsprogs libssl3)
 if [ "$quick" = no ]; then packages+=(clang libclang-rt-14-dev); fi
 need_packages "${packages[@]}"
 mkdir -p "$build_root"

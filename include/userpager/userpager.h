@@ -76,6 +76,28 @@ typedef enum userpager_fault_mode {
   USERPAGER_FAULTS_INLINE = 1
 } userpager_fault_mode;
 
+/* What of the kernel's newer features is not used although it is there: as on kernels that lack it,
+ * for tests and comparisons. Nothing but speed depends on any of them. */
+typedef enum userpager_feature {
+  USERPAGER_FEATURE_MOVE = 1,            /* UFFDIO_MOVE (6.8); as move:off */
+  USERPAGER_FEATURE_POISON = 2,          /* UFFDIO_POISON (6.6) */
+  USERPAGER_FEATURE_GUARD = 4,           /* MADV_GUARD_INSTALL (6.13) */
+  USERPAGER_FEATURE_DISCARD_VECTOR = 8,  /* process_madvise(MADV_DONTNEED) on oneself (6.13) */
+  USERPAGER_FEATURE_THREAD_ID = 16,      /* messages of faults name their threads (4.14) */
+  USERPAGER_FEATURE_EXACT_ADDRESS = 32,  /* they have the unmasked address (5.18) */
+  USERPAGER_FEATURE_WIDE_PROTECT = 64,   /* UFFDIO_WRITEPROTECT over several mappings (6.4) */
+  USERPAGER_FEATURE_ALL = 127
+} userpager_feature;
+
+/* Whether what is in the page file can be read by whoever gets at the file or its disk. */
+typedef enum userpager_encryption {
+  USERPAGER_ENCRYPT_OFF = 0,
+  /* AES-256 in XTS mode, through OpenSSL's libcrypto.so.3, which is loaded at the start alone. The
+   * key is made at the start, never written anywhere, locked in memory and left out of core files;
+   * it ends with the process. */
+  USERPAGER_ENCRYPT_AES_XTS = 1
+} userpager_encryption;
+
 /* Which page leaves memory when another one needs its place. */
 typedef enum userpager_policy {
   USERPAGER_POLICY_ADAPTIVE = 0, /* pages that are used again and again stay, through scans too */
@@ -121,7 +143,10 @@ typedef struct userpager_options {
   char page_file[USERPAGER_PATH_BYTES];
   userpager_fault_mode faults;
   userpager_stats_page stats_page;
-  uint64_t reserved[15];  /* 0 */
+  userpager_encryption encrypt;
+  uint32_t reserved_zero; /* 0 */
+  uint64_t without;       /* userpager_feature values, joined by |; default 0 */
+  uint64_t reserved[13];  /* 0 */
 } userpager_options;
 
 /* Sets every option to its default. Never fails, starts nothing. */
@@ -130,7 +155,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
 /* Reads options from text, in the form of the environment variable USERPAGER_CONF:
  *
  *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:auto,move:auto,
- *   faults:thread,policy:adaptive,stats_page:on
+ *   faults:thread,policy:adaptive,stats_page:on,encrypt:off
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
  *                        the machine has or the process's cgroups allow; memory at most 100%
@@ -142,6 +167,9 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  * faults                 thread, inline
  * policy                 adaptive, fifo, clock
  * stats_page             on, off
+ * encrypt                off, aes-xts
+ * without                names of features joined by +: move, poison, guard, discard_vector,
+ *                        thread_id, exact_address, wide_protect; or all, or none
  *
  * Keys may come in any order, each once; what is not named keeps its value in `options`, which
  * userpager_options_init() has filled. Text that is empty names nothing. Returns 0, or

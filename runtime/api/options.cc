@@ -37,6 +37,18 @@ constexpr Word kPolicyWords[] = {{"adaptive", USERPAGER_POLICY_ADAPTIVE},
 constexpr Word kStatsPageWords[] = {{"on", USERPAGER_STATS_PAGE_ON},
                                     {"off", USERPAGER_STATS_PAGE_OFF}};
 
+constexpr Word kEncryptWords[] = {{"off", USERPAGER_ENCRYPT_OFF},
+                                  {"aes-xts", USERPAGER_ENCRYPT_AES_XTS}};
+constexpr Word kFeatureWords[] = {{"none", 0},
+                                  {"all", USERPAGER_FEATURE_ALL},
+                                  {"move", USERPAGER_FEATURE_MOVE},
+                                  {"poison", USERPAGER_FEATURE_POISON},
+                                  {"guard", USERPAGER_FEATURE_GUARD},
+                                  {"discard_vector", USERPAGER_FEATURE_DISCARD_VECTOR},
+                                  {"thread_id", USERPAGER_FEATURE_THREAD_ID},
+                                  {"exact_address", USERPAGER_FEATURE_EXACT_ADDRESS},
+                                  {"wide_protect", USERPAGER_FEATURE_WIDE_PROTECT}};
+
 // An enum's value as C may have stored it, which need not be one of its names.
 template <typename Enum>
 unsigned RawValue(const Enum& value) {
@@ -93,6 +105,21 @@ bool ReadShards(std::string_view text, uint32_t* shards) {
   if (!number.has_value() || !text.empty()) return false;
   if (*number < 1 || *number > Pager::kMaxShards) return false;
   *shards = static_cast<uint32_t>(*number);
+  return true;
+}
+
+// Names joined by +.
+bool ReadFeatures(std::string_view text, uint64_t* features) {
+  uint64_t read = 0;
+  for (bool more = true; more;) {
+    const size_t end = std::min(text.find('+'), text.size());
+    userpager_feature feature;
+    if (!ReadWord(kFeatureWords, text.substr(0, end), &feature)) return false;
+    read |= RawValue(feature);
+    more = end < text.size();
+    text.remove_prefix(more ? end + 1 : end);
+  }
+  *features = read;
   return true;
 }
 
@@ -160,10 +187,21 @@ constexpr Key kKeys[] = {
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kStatsPageWords, value, &options->stats_page);
      }},
+    {"encrypt", "off or aes-xts",
+     [](std::string_view value, const MachineMemory&, userpager_options* options) {
+       return ReadWord(kEncryptWords, value, &options->encrypt);
+     }},
+    {"without",
+     "a list, joined by +, of move, poison, guard, discard_vector, thread_id, exact_address "
+     "and wide_protect, nor is it all or none",
+     [](std::string_view value, const MachineMemory&, userpager_options* options) {
+       return ReadFeatures(value, &options->without);
+     }},
 };
 constexpr unsigned kKeyCount = sizeof kKeys / sizeof kKeys[0];
 constexpr const char* kKeyNames =
-    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy and stats_page";
+    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, stats_page, "
+    "encrypt and without";
 
 const Key* FindKey(std::string_view name) {
   const Key* found = std::find_if(kKeys, kKeys + kKeyCount,
@@ -171,8 +209,8 @@ const Key* FindKey(std::string_view name) {
   return found == kKeys + kKeyCount ? nullptr : found;
 }
 
-bool IsZero(const uint64_t (&words)[15]) {
-  return std::all_of(words, words + 15, [](uint64_t word) { return word == 0; });
+bool IsZero(const uint64_t (&words)[14]) {
+  return std::all_of(words, words + 14, [](uint64_t word) { return word == 0; });
 }
 
 // Three quarters of what is free on the file system of a directory or file, or a block device's
@@ -235,7 +273,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
   const char* wrong = nullptr;
   if (options.struct_bytes != sizeof options) {
     wrong = "struct_bytes is not sizeof(userpager_options)";
-  } else if (!IsZero(options.reserved)) {
+  } else if (options.reserved_zero != 0 || !IsZero(options.reserved)) {
     wrong = "a reserved field is not 0";
   } else if (options.shards < 1 || options.shards > Pager::kMaxShards) {
     wrong = "shards is not a number from 1 to 64";
@@ -251,6 +289,10 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "policy is not a userpager_policy";
   } else if (RawValue(options.stats_page) > USERPAGER_STATS_PAGE_OFF) {
     wrong = "stats_page is not a userpager_stats_page";
+  } else if (RawValue(options.encrypt) > USERPAGER_ENCRYPT_AES_XTS) {
+    wrong = "encrypt is not a userpager_encryption";
+  } else if (options.without > USERPAGER_FEATURE_ALL) {
+    wrong = "without has a bit that is no userpager_feature";
   } else if (options.page_file[0] == '\0' ||
              memchr(options.page_file, '\0', sizeof options.page_file) == nullptr) {
     wrong = "page_file is empty or has no zero byte at its end";

@@ -105,6 +105,8 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.replacement = PolicyOf(options.policy);
   // As with kVariable: not for a program with more rights than its user.
   chosen.record_to = secure_getenv(kRecordingVariable);
+  chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
+  chosen.without = options.without;
   return chosen;
 }
 

@@ -17,6 +17,7 @@
 #ifndef USERPAGER_PAGE_FILE_PAGE_FILE_H_
 #define USERPAGER_PAGE_FILE_PAGE_FILE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -61,12 +62,16 @@ class PageFile {
 
   // Makes sure that at least `slots` slots (bad ones not counted) have disk space, growing in
   // extents of at least 64 MiB where the maximum and the disk allow. ENOSPC: it cannot; what was
-  // allocated before stays. Waits for the disk: call it without any lock.
+  // allocated before stays, or nothing can be written. Waits for the disk: call it without locks.
   Errno Grow(PageCount slots);
   // Slots with disk space, less bad ones. Grows by Grow, shrinks by Retire.
   PageCount usable() const { return slots_.usable(); }
   // The most that usable() can become.
   PageCount max_usable() const;
+  // Whether nothing can be written at the moment, as the shards find it: nothing more is promised
+  // then, and the file does not grow.
+  bool refuses() const { return refuses_.load(std::memory_order_relaxed); }
+  void set_refuses(bool refuses) { refuses_.store(refuses, std::memory_order_relaxed); }
   // Slots that hold or are about to hold a page.
   PageCount used() const { return slots_.used(); }
 
@@ -92,6 +97,7 @@ class PageFile {
   PageCount max_slots_;  // fixed by Open
   SlotMap slots_;
   ArenaArray<uint32_t> checksums_;
+  std::atomic<bool> refuses_{false};
 };
 
 }  // namespace userpager

@@ -20,6 +20,11 @@ PageCount BufferPool::PagesFor(PageCount memory_limit) {
   return PageCount(pages >= kHugePages ? RoundDown(pages, kHugePages) : pages);
 }
 
+// Fewer, as pages stay in them no longer than the device takes.
+PageCount BufferPool::SealedPagesFor(PageCount memory_limit) {
+  return PageCount(PagesFor(memory_limit).value() / 2);
+}
+
 BufferPool::~BufferPool() {
   if (!mapped_.empty()) (void)Unmap(mapped_);
 }
@@ -35,7 +40,7 @@ Errno BufferPool::Init() {
 
 void BufferPool::set_pages(PageCount pages) {
   USERPAGER_CHECK(all_free() && pages.value() <= kMostPages,
-                  "read buffers change while they are in use", pages.value());
+                  "buffers change while they are in use", pages.value());
   pages_ = pages;
   free_ = pages;
   AllowHugePages(space_, false);
@@ -73,7 +78,7 @@ void BufferPool::Give(Run run) {
   for (unsigned i = 0; i < run.count.value(); ++i) {
     const unsigned page = run.first + i;
     USERPAGER_CHECK((taken_[page / 64] >> (page % 64) & 1) != 0,
-                    "a read buffer was given back twice", page);
+                    "a buffer was given back twice", page);
     taken_[page / 64] &= ~(uint64_t{1} << (page % 64));
   }
   free_ += run.count;

@@ -1,9 +1,9 @@
-// BufferPool: the memory that pages are read into before they are installed. It is the only memory
-// that is refilled in place, because no program ever had it mapped. Its pages are charged to the
-// memory limit while they may be resident; how many there are follows the limit. A read takes a run
-// of them, as long as it is: many small reads and a few long ones share the pool. A pool that is
-// large enough is of huge pages: the device is given a few long pieces of memory instead of many
-// short ones.
+// BufferPool: the memory that pages are read into before they are installed, or, in a pool of its
+// own, encrypted into before they are written. It is the only memory that is refilled in place,
+// because no program ever had it mapped. Its pages are charged to the memory limit while they may
+// be resident; how many there are follows the limit. A transfer takes a run of them, as long as it
+// is: many small ones and a few long ones share the pool. A pool that is large enough is of huge
+// pages: the device is given a few long pieces of memory instead of many short ones.
 #ifndef USERPAGER_PAGER_BUFFER_POOL_H_
 #define USERPAGER_PAGER_BUFFER_POOL_H_
 
@@ -19,6 +19,8 @@ class BufferPool {
 
   // How many pages a pool has under a memory limit (of one shard).
   static PageCount PagesFor(PageCount memory_limit);
+  // The same of a pool for what is encrypted.
+  static PageCount SealedPagesFor(PageCount memory_limit);
 
   BufferPool() = default;
   ~BufferPool();

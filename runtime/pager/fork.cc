@@ -74,6 +74,7 @@ void Shard::EndInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (const ParkingArea& area : parking_) {
     if (area.ready()) (void)Unmap(area.range());
   }
+  if (cipher_ != nullptr) cipher_->Wipe();
 }
 
 // Returns the slot that the page must be read from, if it must.
@@ -113,6 +114,7 @@ bool Shard::FillFromSlots(PageIndex first, SlotIndex slot, PageCount count) {
   const ssize_t got = pread(page_file_.descriptor(), PointerTo(first), BytesOf(count), offset);
   bool right = got == static_cast<ssize_t>(BytesOf(count));
   for (PageCount i; right && i < count; ++i) {
+    if (cipher_ != nullptr) cipher_->Open(slot + i, PointerTo(first + i));
     right = Crc32c(PointerTo(first + i), kPageBytes) == page_file_.checksum(slot + i);
   }
   if (right) return true;

@@ -47,6 +47,14 @@ void Shard::SendRead(uint32_t index) {
                   PageFile::OffsetOf(transfer.first_slot), index});
 }
 
+// Decrypts in place what has arrived as a whole.
+void Shard::OpenPages(const Transfer& transfer, int64_t result) {
+  for (unsigned i = 0; i < transfer.count; ++i) {
+    if (result < static_cast<int64_t>((i + 1) * kPageBytes)) return;
+    cipher_->Open(transfer.slot(i), PointerTo(buffers_.PageAt(transfer.buffer.first + i)));
+  }
+}
+
 bool Shard::IsReadIntact(const Transfer& transfer, unsigned i, int64_t result) {
   if (result < static_cast<int64_t>((i + 1) * kPageBytes)) return false;
   const PageIndex memory = buffers_.PageAt(transfer.buffer.first) + PageCount(i);
@@ -56,6 +64,7 @@ bool Shard::IsReadIntact(const Transfer& transfer, unsigned i, int64_t result) {
 void Shard::OnReadDone(uint32_t index, int64_t result) {
   USERPAGER_SYNC_POINT("page_in:read_done", AddressOf(transfers_[index].demand_page));
   Transfer& transfer = transfers_[index];
+  if (cipher_ != nullptr) OpenPages(transfer, result);
   unsigned kept = 0;  // pages that are read once more
   unsigned i = 0;
   while (i < transfer.count) {

@@ -67,6 +67,7 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
     return EINVAL;
   }
   if (const Errno failed = ProbeFeatures(&features_, error); failed != 0) return failed;
+  WithoutFeatures(options.without, &features_);
   if (options.faults == FaultDelivery::kSignals) {
     if (!features_.signal) {
       *error << "cannot answer faults inline: this kernel's userfaultfd has no signals; run Linux"
@@ -511,7 +512,9 @@ PageCount Pager::HeldBack(PageCount memory_limit, unsigned shards) {
 }
 
 PageCount Pager::CommitLimitNow() const {
-  return frames_.limit() - HeldBack() + page_file_.usable();
+  // While nothing can be written, the page file is good for what it has already.
+  const PageCount slots = page_file_.refuses() ? page_file_.used() : page_file_.usable();
+  return frames_.limit() - HeldBack() + slots;
 }
 
 PageCount Pager::CommitLimitMost() const {

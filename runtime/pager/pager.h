@@ -54,6 +54,8 @@ struct PagerOptions {
   // Where to record what the shards do (recording.h); nullptr: nowhere. A recording that cannot
   // begin is told of on standard error, and the pager goes on without it.
   const char* record_to = nullptr;
+  bool encrypt = false;  // what is written to the page file (SlotCipher)
+  uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
   IoEngine* (*wrap_engine)(IoEngine* engine) = nullptr;

@@ -37,6 +37,7 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       page_file_(parts.page_file),
       trace_(options.trace),
       traced_limit_(parts.frames.limit()),
+      cipher_(parts.cipher),
       policy_(options.replacement, frames_),
       zero_streams_(kLongestZeroRun),
       write_streams_(kLongestWriteRun),
@@ -56,6 +57,9 @@ Errno Shard::Init() {
   for (const Errno error :
        {frames_.Init(options_.most_frames), transfers_.Init(kTransfers), buffers_.Init()}) {
     if (error != 0) return error;
+  }
+  if (cipher_ != nullptr) {
+    if (const Errno error = sealed_.Init(); error != 0) return error;
   }
   FitBuffers();
   return OpenParking(false);
@@ -207,22 +211,26 @@ void Shard::OnKick() {
 void Shard::FitBuffers() {
   const PageCount share(ledger_.limit().value() / options_.shard_count);
   read_streams_.set_most(share.value() / 32);
-  const PageCount pages = BufferPool::PagesFor(share);
-  if (pages == buffers_.pages() || !buffers_.all_free()) return;
-  if (pages > buffer_pages_) {
-    const PageCount more = pages - buffer_pages_;
+  FitPool(buffers_, BufferPool::PagesFor(share));
+  if (cipher_ != nullptr) FitPool(sealed_, BufferPool::SealedPagesFor(share));
+}
+
+void Shard::FitPool(BufferPool& pool, PageCount pages) {
+  if (pages == pool.pages() || !pool.all_free()) return;
+  if (pages > pool.pages()) {
+    const PageCount more = pages - pool.pages();
     const PageCount granted = ledger_.ChargeUpTo(more, PageCount(0));
     if (granted < more) {
       ledger_.Return(granted);
       return;
     }
   } else {
-    const Errno error = platform_.Discard(buffers_.space());
-    USERPAGER_CHECK(error == 0, "read buffers could not be given back", error);
-    ledger_.Return(buffer_pages_ - pages);
+    const Errno error = platform_.Discard(pool.space());
+    USERPAGER_CHECK(error == 0, "buffers could not be given back", error);
+    ledger_.Return(pool.pages() - pages);
   }
-  buffer_pages_ = pages;
-  buffers_.set_pages(pages);
+  buffer_pages_ = buffer_pages_ + pages - pool.pages();
+  pool.set_pages(pages);
 }
 
 // A page that is looked at in its own place is write-protected first, which the sanitizer cannot

@@ -46,6 +46,7 @@
 #include "runtime/observe/shard_trace.h"
 #include "runtime/page_file/io_engine.h"
 #include "runtime/page_file/page_file.h"
+#include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/buffer_pool.h"
 #include "runtime/pager/fault_queue.h"
 #include "runtime/pager/inline_fault.h"
@@ -78,6 +79,7 @@ struct ShardParts {
   FrameLedger& frames;
   PageFile& page_file;
   Counters* counters = nullptr;  // all zeros; nullptr: the shard's own
+  SlotCipher* cipher = nullptr;  // of this shard alone; nullptr: the page file is not encrypted
 };
 
 enum class BringInKind : uint8_t {
@@ -99,6 +101,9 @@ enum class SpaceAfter : uint8_t { kUnmapped, kHeld };
 
 class Shard {
  public:
+  // So many writes that fail in a row cost a slot each; from then on nothing can be written.
+  static constexpr unsigned kSlotFailures = 8;
+
   Shard(const ShardOptions& options, const ShardParts& parts);
   ~Shard();
   Shard(const Shard&) = delete;
@@ -392,6 +397,7 @@ class Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWriteFailure(const Transfer& transfer, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteWriteSuccess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // fork.cc
   bool FillPages(Stripe& stripe, PageIndex end, PageIndex* page);
@@ -425,6 +431,10 @@ class Shard {
   bool AdvancePrefetch(BringInRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SlotRun TakeSlots(PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool BeginWrite(PageCount most, uint32_t* index, PageCount* slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SealPages(Transfer& transfer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPages(const Transfer& transfer, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // shard.cc
   void SetPte(Stripe& stripe, PageIndex page, Pte pte) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -434,6 +444,7 @@ class Shard {
   void ReleaseFrame(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount Charge(PageCount most, bool urgent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitBuffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FitPool(BufferPool& pool, PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseIfStuck() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t Timeout(bool work_left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsZero(const void* page);
@@ -443,6 +454,7 @@ class Shard {
   IoEngine& engine_;
   FrameLedger& ledger_;
   PageFile& page_file_;
+  SlotCipher* const cipher_;
 
   Lock mutex_{LockRank::kShard};
   ShardTrace trace_ ABSL_GUARDED_BY(mutex_);
@@ -460,6 +472,7 @@ class Shard {
       FrameList(OfferedListId(3))};
   ParkingArea parking_[2] ABSL_GUARDED_BY(mutex_);  // [executable]
   BufferPool buffers_ ABSL_GUARDED_BY(mutex_);
+  BufferPool sealed_ ABSL_GUARDED_BY(mutex_);  // what is written of an encrypted page file
   TransferTable transfers_ ABSL_GUARDED_BY(mutex_);
   FaultQueue queue_ ABSL_GUARDED_BY(mutex_);
   TrapRing traps_ ABSL_GUARDED_BY(mutex_);

@@ -29,6 +29,7 @@ ShardThread::ShardThread(const ShardOptions& options, const PagerOptions& pager,
     : options_(options),
       io_(pager.io),
       wrap_engine_(pager.wrap_engine),
+      encrypts_(pager.encrypt),
       frames_(frames),
       page_file_(page_file),
       counters_(counters),
@@ -51,8 +52,9 @@ Errno ShardThread::MakeEngine(LogLine* error) {
                                             : static_cast<IoEngine*>(ArenaNew<ThreadEngine>());
   if (own_engine_ != nullptr) {
     engine_ = wrap_engine_ == nullptr ? own_engine_ : wrap_engine_(own_engine_);
+    SlotCipher* cipher = encrypts_ ? &cipher_ : nullptr;
     shard_ = ArenaNew<Shard>(
-        options_, ShardParts{platform_, *engine_, frames_, page_file_, counters_});
+        options_, ShardParts{platform_, *engine_, frames_, page_file_, counters_, cipher});
   }
   if (shard_ == nullptr) {
     *error << "cannot start: no memory for the pager's own structures";
@@ -69,6 +71,9 @@ Errno ShardThread::MakeEngine(LogLine* error) {
 Errno ShardThread::Open(LogLine* error) {
   if (const Errno failed = platform_.Open(options_.features, error, delivery_); failed != 0) {
     return failed;
+  }
+  if (encrypts_) {
+    if (const Errno failed = cipher_.Init(error); failed != 0) return failed;
   }
   if (const Errno failed = MakeEngine(error); failed != 0) return failed;
   kick_ = Descriptors::Keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "runtime/base/log_line.h"
+#include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/fault_follower.h"
 #include "runtime/pager/pager.h"
 #include "runtime/pager/shard.h"
@@ -77,6 +78,8 @@ class ShardThread {
   const ShardOptions options_;
   const IoEngineKind io_;
   IoEngine* (*const wrap_engine_)(IoEngine* engine);
+  const bool encrypts_;
+  SlotCipher cipher_;
   FrameLedger& frames_;
   PageFile& page_file_;
   Counters* const counters_;

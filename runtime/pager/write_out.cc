@@ -18,7 +18,7 @@ namespace {
 constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kLongestPauseNs = 1000 * kMillisecond;
 // Failures in a row that are told one by one; after them only each power of two is.
-constexpr unsigned kToldFailures = 8;
+constexpr unsigned kToldFailures = Shard::kSlotFailures;
 
 }  // namespace
 
@@ -42,22 +42,40 @@ SlotRun Shard::TakeSlots(PageCount most) {
   return run;
 }
 
+// Takes what a write of up to `most` pages needs: a transfer, slots that are neighbours (their
+// number in `slots`), and buffers to encrypt into. False where one of these is not to be had now.
+bool Shard::BeginWrite(PageCount most, uint32_t* index, PageCount* slots) {
+  if (now_ns_ < next_write_ns_) return false;
+  if (careful_writes_ > 0) most = PageCount(1);
+  BufferPool::Run buffer;
+  if (cipher_ != nullptr) {
+    buffer = sealed_.Take(most);
+    most = buffer.count;
+    if (most.value() == 0) return false;
+  }
+  const SlotRun run = TakeSlots(most);
+  *index = run.count.value() == 0 ? 0 : transfers_.Allocate();
+  if (*index == 0) {
+    if (run.count.value() != 0) page_file_.Free(run.first, run.count);
+    sealed_.Give(buffer);
+    return false;
+  }
+  transfers_[*index].first_slot = run.first;
+  transfers_[*index].buffer = buffer;
+  *slots = run.count;
+  return true;
+}
+
 // Writes the oldest modified pages to slots that are neighbours. False where that cannot be done
 // now.
 bool Shard::StartWrite() {
-  if (now_ns_ < next_write_ns_) return false;
-  const PageCount most(careful_writes_ > 0 ? 1 : kTransferPages);
-  const SlotRun slots = TakeSlots(std::min(most, modified_.count()));
-  if (slots.count.value() == 0) return false;
-  const uint32_t index = transfers_.Allocate();
-  if (index == 0) {
-    page_file_.Free(slots.first, slots.count);
-    return false;
-  }
+  uint32_t index;
+  PageCount slots;
+  const PageCount most = std::min(PageCount(kTransferPages), modified_.count());
+  if (!BeginWrite(most, &index, &slots)) return false;
   Transfer& transfer = transfers_[index];
   transfer.kind = TransferKind::kWrite;
-  transfer.first_slot = slots.first;
-  while (transfer.count < slots.count.value()) {
+  while (transfer.count < slots.value()) {
     const FrameIndex frame = modified_.oldest();
     const PageIndex page = frames_[frame].page();
     Stripe* stripe = stripes_.Find(page);
@@ -77,9 +95,27 @@ bool Shard::StartWrite() {
   return true;
 }
 
+// Encrypts the pages into the transfer's buffer, which is then what is written. The pages are in
+// memory and nobody can change them, as the mutex is held.
+void Shard::SealPages(Transfer& transfer) {
+  unsigned i = 0;
+  for (unsigned part = 0; part < transfer.part_count; ++part) {
+    const PageIndex memory = PageOf(transfer.parts[part].iov_base);
+    const uint64_t pages = transfer.parts[part].iov_len >> kPageShift;
+    for (uint64_t k = 0; k < pages; ++k, ++i) {
+      const PageIndex to = sealed_.PageAt(transfer.buffer.first + i);
+      cipher_->Seal(transfer.slot(i), platform_.Peek(memory + PageCount(k)), PointerTo(to));
+    }
+  }
+  transfer.parts[0] = {PointerTo(sealed_.PageAt(transfer.buffer.first)),
+                       transfer.count * kPageBytes};
+  transfer.part_count = 1;
+}
+
 void Shard::SubmitWrite(uint32_t index) {
   Transfer& transfer = transfers_[index];
   transfer.started_ns = NowNanoseconds();
+  if (cipher_ != nullptr) SealPages(transfer);
   writing_pages_ += PageCount(transfer.count);
   ++writes_;
   writes_in_place_ += transfer.kind == TransferKind::kWriteInPlace;
@@ -88,7 +124,7 @@ void Shard::SubmitWrite(uint32_t index) {
   engine_.Submit({IoDirection::kWrite, page_file_.descriptor(),
                   std::span<const iovec>(transfer.parts, transfer.part_count),
                   PageFile::OffsetOf(transfer.first_slot), index,
-                  transfer.kind == TransferKind::kWriteInPlace});
+                  transfer.kind == TransferKind::kWriteInPlace && cipher_ == nullptr});
   USERPAGER_SYNC_POINT("page_out:write_submitted", AddressOf(transfer.pages[0]));
 }
 
@@ -136,22 +172,16 @@ void Shard::DropClean(Stripe& stripe, PageRange run) {
 }
 
 PageCount Shard::StartWriteInPlace(Stripe& stripe, PageRange run) {
-  if (now_ns_ < next_write_ns_ || writes_ >= kMostWrites) return PageCount(0);
-  if (careful_writes_ > 0) run = PageRange(run.begin, PageCount(1));
-  const SlotRun slots = TakeSlots(run.count());
-  if (slots.count.value() == 0) return PageCount(0);
-  const uint32_t index = transfers_.Allocate();
-  if (index == 0) {
-    page_file_.Free(slots.first, slots.count);
-    return PageCount(0);
-  }
-  run = PageRange(run.begin, slots.count);
+  if (writes_ >= kMostWrites) return PageCount(0);
+  uint32_t index;
+  PageCount slots;
+  if (!BeginWrite(run.count(), &index, &slots)) return PageCount(0);
+  run = PageRange(run.begin, slots);
   // Before a page is looked at: from here on a store waits for this thread.
   const Errno error = platform_.WriteProtect(run);
   USERPAGER_CHECK(error == 0, "pages could not be write-protected", error);
   Transfer& transfer = transfers_[index];
   transfer.kind = TransferKind::kWriteInPlace;
-  transfer.first_slot = slots.first;
   for (PageIndex page = run.begin; page < run.end; ++page) {
     if (DropZerosInPlace(stripe, page)) continue;
     const Pte pte = stripe.Load(page);
@@ -165,10 +195,11 @@ PageCount Shard::StartWriteInPlace(Stripe& stripe, PageRange run) {
     transfer.pages[transfer.count] = page;
     transfer.frames[transfer.count++] = frame;
   }
-  if (transfer.count < slots.count.value()) {
-    page_file_.Free(transfer.slot(transfer.count), slots.count - PageCount(transfer.count));
+  if (transfer.count < slots.value()) {
+    page_file_.Free(transfer.slot(transfer.count), slots - PageCount(transfer.count));
   }
   if (transfer.count == 0) {
+    sealed_.Give(transfer.buffer);
     transfers_.Free(index);
   } else {
     careful_writes_ -= std::min<unsigned>(careful_writes_, transfer.count);
@@ -197,7 +228,7 @@ void Shard::OnWriteDone(uint32_t index, int64_t result) {
   WriteOutcome outcome = WriteOutcome::kFailed;
   if (result == static_cast<int64_t>(transfer.count * kPageBytes)) {
     outcome = WriteOutcome::kWritten;
-    write_failures_ = 0;
+    if (write_failures_ != 0) NoteWriteSuccess();
     counters_.pages_out.Add(transfer.count);
     TraceWritten(transfer);
   } else if (transfer.kind == TransferKind::kWriteInPlace &&
@@ -217,7 +248,9 @@ void Shard::OnWriteDone(uint32_t index, int64_t result) {
     }
   }
   writes_in_place_ -= transfer.kind == TransferKind::kWriteInPlace;
+  sealed_.Give(transfer.buffer);
   transfers_.Free(index);
+  if (cipher_ != nullptr && sealed_.all_free()) FitBuffers();
 }
 
 // Neighbours together.
@@ -231,9 +264,10 @@ void Shard::TraceWritten(const Transfer& transfer) {
 }
 
 // What is to become of a slot whose page went another way, or whose write failed. Which of several
-// slots the device refuses shows when each is written alone.
+// slots the device refuses shows when each is written alone; after so many failures in a row it is
+// not the slots' fault.
 void Shard::GiveUpSlot(const Transfer& transfer, unsigned i, WriteOutcome outcome) {
-  if (outcome == WriteOutcome::kFailed && transfer.count == 1) {
+  if (outcome == WriteOutcome::kFailed && transfer.count == 1 && write_failures_ <= kSlotFailures) {
     page_file_.Retire(transfer.slot(i));
   } else {
     page_file_.Free(transfer.slot(i), PageCount(1));
@@ -340,6 +374,7 @@ void Shard::InPlaceWriteDone(uint32_t index, unsigned i, WriteOutcome outcome) {
 void Shard::NoteWriteFailure(const Transfer& transfer, int64_t result) {
   ++counters_.file_write_errors;
   ++write_failures_;
+  if (write_failures_ >= kSlotFailures) page_file_.set_refuses(true);
   careful_writes_ = std::max(careful_writes_, transfer.count);
   next_write_ns_ = now_ns_ + std::min(kMillisecond << std::min(write_failures_, 10u),
                                       kLongestPauseNs);
@@ -355,6 +390,16 @@ void Shard::NoteWriteFailure(const Transfer& transfer, int64_t result) {
   line << "; nothing is lost: the pages stay in memory and go to other slots ("
        << write_failures_ << " failure(s) in a row)";
   line.Write();
+}
+
+void Shard::NoteWriteSuccess() {
+  if (page_file_.refuses()) {
+    page_file_.set_refuses(false);
+    LogLine line;
+    line << "the page file takes writes again, after " << write_failures_ << " failures in a row";
+    line.Write();
+  }
+  write_failures_ = 0;
 }
 
 }  // namespace userpager

@@ -97,12 +97,23 @@ Errno ProbeFeatures(PlatformFeatures* features, LogLine* error) {
   features->move = has(kernel_abi::kFeatureMove);
   features->guard = KnowsGuards();
   features->discard_vector = KnowsDiscardVector();
+  features->wide_protect = true;
   if (!features->write_protect) {
     *error << "cannot answer page faults: this kernel's userfaultfd has no write protection;"
               " run Linux 5.7 or later";
     return EOPNOTSUPP;
   }
   return 0;
+}
+
+void WithoutFeatures(uint64_t without, PlatformFeatures* features) {
+  bool* const switches[] = {&features->move,           &features->poison,
+                            &features->guard,          &features->discard_vector,
+                            &features->thread_id,      &features->exact_address,
+                            &features->wide_protect};
+  for (unsigned i = 0; i < sizeof switches / sizeof switches[0]; ++i) {
+    if ((without >> i & 1) != 0) *switches[i] = false;
+  }
 }
 
 }  // namespace userpager

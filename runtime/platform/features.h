@@ -20,7 +20,17 @@ struct PlatformFeatures {
   bool poison = false;          // UFFDIO_POISON (6.6)
   bool guard = false;           // MADV_GUARD_INSTALL (6.13)
   bool discard_vector = false;  // process_madvise(MADV_DONTNEED) on oneself (6.13)
+  bool wide_protect = false;    // UFFDIO_WRITEPROTECT over several mappings (6.4): tried, true here
 };
+
+// What of the above can be done without; each is a bit of WithoutFeatures. In the order of the
+// public header's userpager_feature.
+enum class OptionalFeature : uint8_t {
+  kMove, kPoison, kGuard, kDiscardVector, kThreadId, kExactAddress, kWideProtect
+};
+
+// Switches off the features whose bits are set, as if the kernel had none of them.
+void WithoutFeatures(uint64_t without, PlatformFeatures* features);
 
 // Opens a userfaultfd with the widest rights that this process can have: the system call, then
 // /dev/userfaultfd, then faults of user mode alone (`*kernel_faults` false). Non-blocking,

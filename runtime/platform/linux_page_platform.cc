@@ -147,9 +147,11 @@ Errno LinuxPagePlatform::WriteProtect(PageRange range) {
 
 // Before 6.4 the call refuses a range of several mappings: then it goes page by page.
 Errno LinuxPagePlatform::ChangeProtection(uffdio_writeprotect request) {
-  if (ioctl(descriptor_, UFFDIO_WRITEPROTECT, &request) == 0) return 0;
-  const Errno error = errno;
-  if ((error != ENOENT && error != EINVAL) || request.range.len == kPageBytes) return error;
+  if (features_.wide_protect || request.range.len == kPageBytes) {
+    if (ioctl(descriptor_, UFFDIO_WRITEPROTECT, &request) == 0) return 0;
+    const Errno error = errno;
+    if ((error != ENOENT && error != EINVAL) || request.range.len == kPageBytes) return error;
+  }
   const uint64_t end = request.range.start + request.range.len;
   request.range.len = kPageBytes;
   for (; request.range.start < end; request.range.start += kPageBytes) {

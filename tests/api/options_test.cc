@@ -79,6 +79,12 @@ TEST(OptionsTest, AllKeys) {
   EXPECT_EQ(Parsed("io:auto").io, USERPAGER_IO_AUTO);
   EXPECT_EQ(Parsed("io:uring").io, USERPAGER_IO_URING);
   EXPECT_EQ(Parsed("policy:fifo").policy, USERPAGER_POLICY_FIFO);
+  EXPECT_EQ(Parsed("encrypt:aes-xts").encrypt, USERPAGER_ENCRYPT_AES_XTS);
+  EXPECT_EQ(Parsed("encrypt:off").encrypt, USERPAGER_ENCRYPT_OFF);
+  EXPECT_EQ(Parsed("without:poison+guard").without,
+            uint64_t{USERPAGER_FEATURE_POISON | USERPAGER_FEATURE_GUARD});
+  EXPECT_EQ(Parsed("without:all").without, uint64_t{USERPAGER_FEATURE_ALL});
+  EXPECT_EQ(Parsed("without:none").without, 0u);
   EXPECT_EQ(Parsed("policy:adaptive").policy, USERPAGER_POLICY_ADAPTIVE);
 }
 
@@ -124,7 +130,8 @@ TEST(OptionsTest, SizesThatAreNone) {
 TEST(OptionsTest, BadValuesAreNamed) {
   for (const char* text : {"shards:0", "shards:65", "shards:two", "shards:1M", "shards:",
                            "commit:maybe", "commit:STRICT", "io:aio", "move:on", "faults:signal",
-                           "policy:lru", "page_file:"}) {
+                           "policy:lru", "page_file:", "encrypt:on", "without:", "without:move+",
+                           "without:Move", "without:move+uring"}) {
     const std::string item = text;
     const size_t colon = item.find(':');
     const std::string message = Refusal(item);
@@ -138,8 +145,8 @@ TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   const std::string message = Refusal("memory:1G,memori:2G");
   EXPECT_TRUE(Names(message, "test: unknown option \"memori\"")) << message;
   EXPECT_TRUE(Names(message,
-                    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy "
-                    "and stats_page"));
+                    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, "
+                    "stats_page, encrypt and without"));
   EXPECT_TRUE(Names(Refusal("memory:1G,"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal(",memory:1G"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal("memory:1G,,shards:1"), "unknown option \"\""));
@@ -171,7 +178,10 @@ TEST(OptionsTest, CheckFindsEachBadField) {
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = 0; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = Pager::kMaxShards + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->stats_page, 7, 4); }));
-  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[14] = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved_zero = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[12] = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { o->without = USERPAGER_FEATURE_ALL + 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->encrypt, 7, sizeof o->encrypt); }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->page_file[0] = '\0'; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(o->page_file, 'x', 4096); }));
   // As C would store them: no enumerator of C++ has these values.

@@ -11,6 +11,7 @@
 
 #include "tests/api/virtual_memory_fixture.h"
 #include "tests/support/call_model.h"
+#include "tests/support/counted.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/seed.h"
 
@@ -419,6 +420,7 @@ TEST_F(RandomCallsTest, AgreeWithTheModel) {
   for (Caller& caller : callers) caller.ReleaseAll();
   EXPECT_EQ(ChargedSinceStart(), 0u);
   EXPECT_EQ(userpager_set_memory_limit(limit), 0) << userpager_error_message();
+  userpager::Counted("operations", kThreads * kRounds * kCallsEachRound);
 }
 
 }  // namespace

@@ -2,9 +2,6 @@
 // mounted in a mount namespace of this process, which ends with it. Needs root.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/loop.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "runtime/page_file/page_file.h"
 #include "tests/support/child_process.h"
+#include "tests/support/loop_device.h"
 #include "tests/support/temp_directory.h"
 
 namespace userpager {
@@ -44,10 +42,8 @@ class PageFileMountTest : public testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: mounting a file system needs root";
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-      GTEST_SKIP() << "SKIPPED: no mount namespace of our own: " << strerror(errno);
-    }
+    const std::string problem = EnterOwnMounts();
+    if (!problem.empty()) GTEST_SKIP() << "SKIPPED: " << problem;
     point_ = directory_ / "mount";
     ASSERT_EQ(mkdir(point_.c_str(), 0755), 0);
   }
@@ -138,45 +134,6 @@ TEST_F(PageFileMountTest, GrowthByWritingThatDoesNotFitChangesNothing) {
   EXPECT_EQ(result, "");
 }
 
-// A loop device over a file of its own, which the kernel takes down with the last descriptor.
-class LoopDevice {
- public:
-  LoopDevice(const std::string& backing, uint64_t bytes) {
-    const int file = open(backing.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0 || ftruncate(file, static_cast<off_t>(bytes)) != 0) return;
-    const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    for (unsigned i = 0; i < 10 && control >= 0 && descriptor_ < 0; ++i) {
-      const int number = ioctl(control, LOOP_CTL_GET_FREE);
-      if (number < 0) break;
-      path_ = "/dev/loop" + std::to_string(number);
-      descriptor_ = open(path_.c_str(), O_RDWR | O_CLOEXEC);
-      loop_config config{};
-      config.fd = static_cast<uint32_t>(file);
-      config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
-      // Another process may have been quicker to take that number.
-      if (descriptor_ >= 0 && ioctl(descriptor_, LOOP_CONFIGURE, &config) != 0) {
-        close(descriptor_);
-        descriptor_ = -1;
-      }
-    }
-    if (control >= 0) close(control);
-    close(file);
-  }
-  ~LoopDevice() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  LoopDevice(const LoopDevice&) = delete;
-  LoopDevice& operator=(const LoopDevice&) = delete;
-
-  bool ok() const { return descriptor_ >= 0; }
-  const std::string& path() const { return path_; }
-  int descriptor() const { return descriptor_; }
-
- private:
-  std::string path_;
-  int descriptor_ = -1;
-};
-
 class PageFileDeviceTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -187,7 +144,8 @@ class PageFileDeviceTest : public testing::Test {
 };
 
 TEST_F(PageFileDeviceTest, BlankDeviceIsTakenAndTakenAgain) {
-  LoopDevice device(directory_ / "image", 8 * kMiB);
+  ASSERT_TRUE(MakeSparseFile(directory_ / "image", 8 * kMiB));
+  LoopDevice device(directory_ / "image");
   if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
   for (unsigned i = 0; i < 2; ++i) {
     PageFile file;
@@ -208,7 +166,8 @@ TEST_F(PageFileDeviceTest, DeviceWithSomethingOnItIsRefusedAndUnchanged) {
   // Where ext4, swap, md and btrfs have their first bytes.
   for (const uint64_t at : {uint64_t{1024}, uint64_t{4086}, uint64_t{4096}, uint64_t{65536 + 64}}) {
     const std::string image = directory_ / ("image" + std::to_string(at));
-    LoopDevice device(image, 8 * kMiB);
+    ASSERT_TRUE(MakeSparseFile(image, 8 * kMiB));
+    LoopDevice device(image);
     if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
     ASSERT_EQ(pwrite(device.descriptor(), "precious", 8, static_cast<off_t>(at)), 8);
     ASSERT_EQ(fsync(device.descriptor()), 0);
@@ -222,7 +181,8 @@ TEST_F(PageFileDeviceTest, DeviceWithSomethingOnItIsRefusedAndUnchanged) {
 }
 
 TEST_F(PageFileDeviceTest, DeviceThatIsTooSmallIsRefused) {
-  LoopDevice device(directory_ / "image", kMiB / 2);
+  ASSERT_TRUE(MakeSparseFile(directory_ / "image", kMiB / 2));
+  LoopDevice device(directory_ / "image");
   if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
   PageFile file;
   const Outcome outcome = Open(&file, device.path());

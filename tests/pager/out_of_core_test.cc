@@ -148,6 +148,7 @@ TEST_P(OutOfCore, ZerosTakeNoSlot) {
 }
 
 constexpr FaultDelivery kMessages = FaultDelivery::kMessages;
+constexpr ReplacementKind kAdaptive = ReplacementKind::kAdaptive;
 constexpr ReplacementKind kFifo = ReplacementKind::kFifo;
 constexpr ReplacementKind kClock = ReplacementKind::kClock;
 INSTANTIATE_TEST_SUITE_P(Roads, OutOfCore,
@@ -161,7 +162,13 @@ INSTANTIATE_TEST_SUITE_P(Roads, OutOfCore,
                                          Road{false, IoEngineKind::kThreads, 1},
                                          Road{false, IoEngineKind::kUring, 3},
                                          Road{true, IoEngineKind::kUring, 1,
-                                              FaultDelivery::kSignals}),
+                                              FaultDelivery::kSignals},
+                                         Road{true, IoEngineKind::kUring, 3, kMessages, kAdaptive,
+                                              true},
+                                         Road{false, IoEngineKind::kThreads, 1, kMessages,
+                                              kAdaptive, true},
+                                         Road{true, IoEngineKind::kUring, 1,
+                                              FaultDelivery::kSignals, kAdaptive, true}),
                          [](const auto& tested) { return tested.param.Name(); });
 
 }  // namespace

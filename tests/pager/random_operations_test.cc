@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/frames/frame_table.h"
+#include "tests/support/counted.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/running_pager.h"
 #include "tests/support/seed.h"
@@ -283,6 +284,7 @@ TEST_P(RandomOperations, AgreeWithTheModel) {
   // It was not all done in memory.
   EXPECT_GT(pager.Counters().pages_in.value(), 0u);
   EXPECT_GT(pager.Counters().pages_out.value(), 0u);
+  Counted("operations", kThreads * kRounds * kOperationsEachRound);
 }
 
 INSTANTIATE_TEST_SUITE_P(Roads, RandomOperations,
@@ -291,7 +293,10 @@ INSTANTIATE_TEST_SUITE_P(Roads, RandomOperations,
                                          Road{false, IoEngineKind::kUring, 3},
                                          Road{false, IoEngineKind::kThreads, 1},
                                          Road{false, IoEngineKind::kThreads, 3,
-                                              FaultDelivery::kSignals}),
+                                              FaultDelivery::kSignals},
+                                         Road{true, IoEngineKind::kUring, 1,
+                                              FaultDelivery::kMessages,
+                                              ReplacementKind::kAdaptive, true}),
                          [](const auto& tested) { return tested.param.Name(); });
 
 }  // namespace

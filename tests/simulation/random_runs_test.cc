@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/simulation/seed_runner.h"
+#include "tests/support/counted.h"
 #include "tests/support/sanitizers.h"
 #include "tests/support/seed.h"
 
@@ -35,6 +36,10 @@ void Tell(const SeedRunner& runner) {
               static_cast<unsigned long long>(totals.lost_pages),
               static_cast<unsigned long long>(totals.queued_faults),
               static_cast<unsigned long long>(totals.pages_checked));
+  Counted("seeds", runner.runs());
+  Counted("operations", totals.events);
+  Counted("faults_injected", totals.store_faults);
+  Counted("pages_compared", totals.pages_checked);
 }
 
 TEST(RandomRuns, NothingIsLost) {

@@ -10,6 +10,7 @@
 #include <userpager/userpager.h>
 #include <userpager/virtual_alloc.h>
 
+#include <atomic>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "tests/stress/page_content.h"
+#include "tests/support/counted.h"
 
 namespace userpager::stress {
 
@@ -28,6 +30,7 @@ class CheckedPages {
       : generations_(pages, 0), locks_(std::make_unique<std::mutex[]>(kLocks)) {}
   ~CheckedPages() {
     if (base_ != nullptr) VirtualFree(base_, 0, MEM_RELEASE);
+    Counted("bytes_checked", checks_ * kPageBytes);
   }
   CheckedPages(const CheckedPages&) = delete;
   CheckedPages& operator=(const CheckedPages&) = delete;
@@ -48,6 +51,7 @@ class CheckedPages {
   // Without the lock: no other thread touches the page meanwhile, or all only check it.
   void Fill(uint64_t page) { FillPage(WordsOf(page), page, generations_[page]); }
   bool Check(uint64_t page) const {
+    checks_.fetch_add(1, std::memory_order_relaxed);
     const size_t wrong = FirstWrongWord(WordsOf(page), page, generations_[page]);
     if (wrong == kWordsInPage) return true;
     std::fprintf(stderr,
@@ -75,6 +79,7 @@ class CheckedPages {
   uint64_t* WordsOf(uint64_t page) const { return base_ + page * kWordsInPage; }
 
   uint64_t* base_ = nullptr;
+  mutable std::atomic<uint64_t> checks_{0};
   std::vector<uint32_t> generations_;
   const std::unique_ptr<std::mutex[]> locks_;
 };

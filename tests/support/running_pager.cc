@@ -1,9 +1,11 @@
 #include "tests/support/running_pager.h"
 
 #include <errno.h>
+#include <userpager/userpager.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "gtest/gtest.h"
@@ -41,7 +43,8 @@ RunningPager::~RunningPager() {
   while (!vads_.empty()) Release(vads_.back());
   // What transfers own comes back with their completions; read buffers follow the memory limit.
   const uint64_t share = pager_->frames().limit().value() / shards_;
-  const uint64_t buffers = shards_ * BufferPool::PagesFor(PageCount(share)).value();
+  const uint64_t buffers = shards_ * (BufferPool::PagesFor(PageCount(share)).value() +
+                                      BufferPool::SealedPagesFor(PageCount(share)).value());
   EXPECT_TRUE(Eventually([&] {
     return pager_->frames().charged().value() <= buffers && pager_->page_file().used().value() == 0;
   })) << pager_->frames().charged().value()
@@ -71,6 +74,13 @@ PagerOptions RunningPager::Options(const Road& road, uint64_t limit_pages) {
   options.use_move = road.move;
   options.faults = road.faults;
   options.replacement = road.replacement;
+  userpager_options others;
+  userpager_options_init(&others);
+  const char* const text = std::getenv("USERPAGER_TEST_OPTIONS");
+  EXPECT_EQ(text == nullptr ? 0 : userpager_options_parse(&others, text), 0)
+      << userpager_error_message();
+  options.encrypt = road.encrypt || others.encrypt == USERPAGER_ENCRYPT_AES_XTS;
+  options.without = others.without;
   return options;
 }
 

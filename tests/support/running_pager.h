@@ -26,13 +26,14 @@ struct Road {
   unsigned shards = 1;
   FaultDelivery faults = FaultDelivery::kMessages;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
+  bool encrypt = false;
 
   std::string Name() const {
     constexpr const char* kPolicies[] = {"", "Fifo", "Clock"};
     return std::string(move ? "Move" : "InPlace") +
            (io == IoEngineKind::kUring ? "Uring" : "Threads") + std::to_string(shards) +
            (faults == FaultDelivery::kSignals ? "Inline" : "") +
-           kPolicies[static_cast<unsigned>(replacement)];
+           kPolicies[static_cast<unsigned>(replacement)] + (encrypt ? "Encrypted" : "");
   }
   friend void PrintTo(const Road& road, std::ostream* out) { *out << road.Name(); }
 };
@@ -49,6 +50,7 @@ class RunningPager {
   RunningPager(const RunningPager&) = delete;
   RunningPager& operator=(const RunningPager&) = delete;
 
+  // What USERPAGER_TEST_OPTIONS says of `without` and `encrypt` holds beside the road.
   static PagerOptions Options(const Road& road, uint64_t limit_pages);
 
   // False where this machine lacks something: `why` says what, and the test skips itself. Anything
