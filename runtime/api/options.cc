@@ -209,7 +209,7 @@ const Key* FindKey(std::string_view name) {
   return found == kKeys + kKeyCount ? nullptr : found;
 }
 
-bool IsZero(const uint64_t (&words)[14]) {
+bool IsZero(const uint64_t (&words)[13]) {
   return std::all_of(words, words + 14, [](uint64_t word) { return word == 0; });
 }
 

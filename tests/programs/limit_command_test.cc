@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tests/programs/program_run.h"
-#include "tests/programs/running_program.h"
+#include "tests/programs/talking_program.h"
 
 namespace userpager::programs {
 namespace {
@@ -34,7 +34,7 @@ uint64_t StatOf(pid_t process, const std::string& name) {
 class LimitCommandTest : public testing::Test {
  protected:
   void SetUp() override {
-    program_ = std::make_unique<RunningProgram>(
+    program_ = std::make_unique<TalkingProgram>(
         std::vector<std::string>{"/usr/bin/python3", "-c",
                                  "import sys\n"
                                  "block = bytearray(b'x' * (32 << 20))\n"
@@ -52,7 +52,7 @@ class LimitCommandTest : public testing::Test {
     EXPECT_EQ(std::to_string(32 * kMiB), program_->ReadLine());
   }
 
-  std::unique_ptr<RunningProgram> program_;
+  std::unique_ptr<TalkingProgram> program_;
 };
 
 TEST_F(LimitCommandTest, GoesDownAndUp) {
@@ -103,9 +103,9 @@ TEST_F(LimitCommandTest, AStoppedProcessIsNotWaitedFor) {
 }
 
 TEST_F(LimitCommandTest, AskedByManyAtATime) {
-  std::vector<std::unique_ptr<RunningProgram>> askers;
+  std::vector<std::unique_ptr<TalkingProgram>> askers;
   for (const char* size : {"8M", "16M", "24M", "40M"}) {
-    askers.push_back(std::make_unique<RunningProgram>(std::vector<std::string>{
+    askers.push_back(std::make_unique<TalkingProgram>(std::vector<std::string>{
         USERPAGER_TOOL, "limit", std::to_string(program_->number()), size}));
   }
   for (auto& asker : askers) EXPECT_EQ(0, asker->Finish());

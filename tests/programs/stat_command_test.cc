@@ -17,7 +17,7 @@
 
 #include "runtime/observe/statistics_page.h"
 #include "tests/programs/program_run.h"
-#include "tests/programs/running_program.h"
+#include "tests/programs/talking_program.h"
 
 namespace userpager::programs {
 namespace {
@@ -60,8 +60,8 @@ uint64_t StatOf(pid_t process, const std::string& name) {
 
 // Touches 16 MiB, under a limit of 8 MiB, says so, and ends with its standard input. Each line is
 // executed.
-std::unique_ptr<RunningProgram> RunPython(const std::string& memory = "8M") {
-  auto program = std::make_unique<RunningProgram>(
+std::unique_ptr<TalkingProgram> RunPython(const std::string& memory = "8M") {
+  auto program = std::make_unique<TalkingProgram>(
       std::vector<std::string>{"/usr/bin/python3", "-c",
                                "import os, signal, sys\n"
                                "block = bytearray(16 << 20)\n"
@@ -126,12 +126,12 @@ TEST(StatCommandTest, FindsByName) {
   const std::string name = std::filesystem::path(copy).filename();
   ExpectRefusal(Tool({"stat", name}), "no process named " + name);
   {
-    RunningProgram one({copy}, {.memory = "8M", .input = {}, .environment = {}});
+    TalkingProgram one({copy}, {.memory = "8M", .input = {}, .environment = {}});
     one.WriteLine("here");
     ASSERT_EQ("here", one.ReadLine());
     EXPECT_EQ(static_cast<uint64_t>(one.number()),
               NumberIn(Tool({"stat", "--json", name}).output, "pid"));
-    RunningProgram two({copy}, {.memory = "8M", .input = {}, .environment = {}});
+    TalkingProgram two({copy}, {.memory = "8M", .input = {}, .environment = {}});
     two.WriteLine("here");
     ASSERT_EQ("here", two.ReadLine());
     ExpectRefusal(Tool({"stat", name}), "2 processes are named " + name);
@@ -191,7 +191,7 @@ TEST(StatCommandTest, FilesOfKilledProcessesAreCleaned) {
 }
 
 TEST(StatCommandTest, CanBeSwitchedOff) {
-  RunningProgram program({"/bin/cat"},
+  TalkingProgram program({"/bin/cat"},
                          {.memory = {},
                           .input = {},
                           .environment = {std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY,
@@ -225,7 +225,7 @@ TEST(StatCommandTest, LinkedProgramsAreFound) {
        folder + "/linked.c", "-L" + library_folder, "-luserpager", "-Wl,-rpath," + library_folder});
   ASSERT_EQ(0, build.status) << build.complaints;
   {
-    RunningProgram program(
+    TalkingProgram program(
         {folder + "/linked"},
         {.memory = {}, .input = {}, .environment = {"USERPAGER_CONF=memory:8M"}});
     ASSERT_EQ("ready", program.ReadLine());

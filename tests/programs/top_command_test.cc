@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "tests/programs/program_run.h"
-#include "tests/programs/running_program.h"
+#include "tests/programs/talking_program.h"
 
 extern char** environ;
 
@@ -33,8 +33,8 @@ size_t CountOf(const std::string& text, const std::string& part) {
   return count;
 }
 
-std::unique_ptr<RunningProgram> RunSomething() {
-  auto program = std::make_unique<RunningProgram>(
+std::unique_ptr<TalkingProgram> RunSomething() {
+  auto program = std::make_unique<TalkingProgram>(
       std::vector<std::string>{"/bin/cat"},
       RunOptions{.memory = "8M", .input = {}, .environment = {}});
   program->WriteLine("here");
@@ -70,7 +70,7 @@ TEST(TopCommandTest, AllProcessesAsText) {
 
 TEST(TopCommandTest, TheEndOfTheProcessIsTheEnd) {
   const auto program = RunSomething();
-  RunningProgram top(
+  TalkingProgram top(
       {USERPAGER_TOOL, "top", "-b", "-d", "0.1", std::to_string(program->number())});
   EXPECT_EQ(0u, top.ReadLine().find("userpager top, "));
   EXPECT_EQ(0, program->Finish());

@@ -1,4 +1,4 @@
-#include "tests/programs/running_program.h"
+#include "tests/programs/talking_program.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -22,12 +22,12 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 }  // namespace
 
-RunningProgram::RunningProgram(const std::vector<std::string>& command,
+TalkingProgram::TalkingProgram(const std::vector<std::string>& command,
                                const RunOptions& options) {
   std::vector<std::string> environment = options.environment;
   if (!options.memory.empty()) {
     environment.push_back(std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY);
-    environment.push_back("USERPAGER_CONF=memory:" + options.memory + ",page_file_max:1G");
+    environment.push_back("USERPAGER_CONF=memory:" + options.memory + "," + options.configuration);
   }
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   std::vector<std::string> arguments = command;
@@ -49,7 +49,7 @@ RunningProgram::RunningProgram(const std::vector<std::string>& command,
   output_ = from[0];
 }
 
-RunningProgram::~RunningProgram() {
+TalkingProgram::~TalkingProgram() {
   if (number_ > 0) {
     kill(number_, SIGKILL);
     Reap();
@@ -58,34 +58,34 @@ RunningProgram::~RunningProgram() {
   if (output_ >= 0) close(output_);
 }
 
-std::string RunningProgram::ReadLine() {
+std::string TalkingProgram::ReadLine() {
   std::string line;
   for (char c; read(output_, &c, 1) == 1 && c != '\n';) line += c;
   return line;
 }
 
-void RunningProgram::WriteLine(const std::string& line) {
+void TalkingProgram::WriteLine(const std::string& line) {
   const std::string text = line + "\n";
   // A program that has ended shows in what it answers.
   [[maybe_unused]] const ssize_t written = write(input_, text.data(), text.size());
 }
 
-void RunningProgram::Signal(int signal) const { kill(number_, signal); }
+void TalkingProgram::Signal(int signal) const { kill(number_, signal); }
 
-void RunningProgram::Stop() const {
+void TalkingProgram::Stop() const {
   Signal(SIGSTOP);
   siginfo_t stopped;
   while (waitid(P_PID, static_cast<id_t>(number_), &stopped, WSTOPPED) < 0 && errno == EINTR) {
   }
 }
 
-int RunningProgram::Finish() {
+int TalkingProgram::Finish() {
   close(input_);
   input_ = -1;
   return Reap();
 }
 
-int RunningProgram::Reap() {
+int TalkingProgram::Reap() {
   int status = 0;
   while (waitpid(number_, &status, 0) < 0 && errno == EINTR) {
   }

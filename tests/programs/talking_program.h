@@ -1,6 +1,6 @@
-// A program that runs beside the test, until the test ends it.
-#ifndef USERPAGER_TESTS_PROGRAMS_RUNNING_PROGRAM_H_
-#define USERPAGER_TESTS_PROGRAMS_RUNNING_PROGRAM_H_
+// A program that runs beside the test, which talks with it through pipes.
+#ifndef USERPAGER_TESTS_PROGRAMS_TALKING_PROGRAM_H_
+#define USERPAGER_TESTS_PROGRAMS_TALKING_PROGRAM_H_
 
 #include <sys/types.h>
 
@@ -11,14 +11,14 @@
 
 namespace userpager::programs {
 
-class RunningProgram {
+class TalkingProgram {
  public:
   // Looked up in PATH. Of the options, `input` is not used: standard input is a pipe.
-  explicit RunningProgram(const std::vector<std::string>& command, const RunOptions& options = {});
+  explicit TalkingProgram(const std::vector<std::string>& command, const RunOptions& options = {});
   // Kills it, where it still runs.
-  ~RunningProgram();
-  RunningProgram(const RunningProgram&) = delete;
-  RunningProgram& operator=(const RunningProgram&) = delete;
+  ~TalkingProgram();
+  TalkingProgram(const TalkingProgram&) = delete;
+  TalkingProgram& operator=(const TalkingProgram&) = delete;
 
   pid_t number() const { return number_; }
   // Waits for the next line of its standard output; "" where it has ended.
@@ -42,4 +42,4 @@ class RunningProgram {
 
 }  // namespace userpager::programs
 
-#endif  // USERPAGER_TESTS_PROGRAMS_RUNNING_PROGRAM_H_
+#endif  // USERPAGER_TESTS_PROGRAMS_TALKING_PROGRAM_H_
