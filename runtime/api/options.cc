@@ -210,7 +210,7 @@ const Key* FindKey(std::string_view name) {
 }
 
 bool IsZero(const uint64_t (&words)[13]) {
-  return std::all_of(words, words + 14, [](uint64_t word) { return word == 0; });
+  return std::all_of(words, words + 13, [](uint64_t word) { return word == 0; });
 }
 
 // Three quarters of what is free on the file system of a directory or file, or a block device's
