@@ -14,8 +14,8 @@ namespace userpager::programs {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
-constexpr unsigned kHeapMiB = 64;   // at scale 1
-constexpr unsigned kBlocks = 9000;  // at scale 1, of about 4 KiB: more than half of the heap
+constexpr unsigned kHeapMiB = 48;   // at scale 1
+constexpr unsigned kBlocks = 6000;  // at scale 1, of about 4 KiB: more than half of the heap
 
 // Blocks that live, others that are garbage soon, and objects that refer to each other.
 constexpr const char* kSource = R"(

@@ -17,7 +17,7 @@ TEST(MemoryTesters, Memtester) {
     if (!IsThere(program)) GTEST_SKIP() << program << " is not installed";
   }
   if (const std::string why = WhyNotManaged(); !why.empty()) GTEST_SKIP() << why;
-  const unsigned mebibytes = 12 * ProgramsScale();
+  const unsigned mebibytes = 8 * ProgramsScale();
   const ProgramRun run = RunProgram(
       {"prlimit", "--memlock=0", "setpriv", "--bounding-set", "-ipc_lock", "memtester",
        std::to_string(mebibytes) + "M", "1"},

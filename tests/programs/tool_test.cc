@@ -126,6 +126,41 @@ TEST_F(ToolTest, ProgramsWithMoreRightsAreRefused) {
   EXPECT_TRUE(Says(run, "set-uid")) << run.complaints;
 }
 
+// Somebody without rights, where the kernel gives the right to nobody.
+TEST_F(ToolTest, SystemCallsThatWouldFailAreARefusal) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  if (!IsThere("setpriv")) GTEST_SKIP() << "setpriv is not installed";
+  int allowed = -1;
+  std::ifstream("/proc/sys/vm/unprivileged_userfaultfd") >> allowed;
+  // Where nobody else may look, the tool cannot be run by somebody else.
+  const std::string tool = (folder_ / "userpager").string();
+  std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  std::filesystem::copy_file(USERPAGER_TOOL, tool);
+  std::filesystem::copy_file(USERPAGER_PRELOAD_LIBRARY, folder_ / "libuserpager_preload.so");
+  const auto as_nobody = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> command = {"setpriv", "--reuid=65534", "--regid=65534",
+                                        "--clear-groups", "--inh-caps=-all", tool};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return RunProgram(command);
+  };
+  if (as_nobody({"--version"}).status != 0) {
+    GTEST_SKIP() << folder_ << " cannot be reached by somebody else";
+  }
+  const ProgramRun run = as_nobody({"run", "--memory", "8M", "echo", "ran"});
+  const ProgramRun doctor = as_nobody({"doctor"});
+  if (allowed == 1) {
+    EXPECT_EQ("ran\n", run.output) << run.complaints;
+    return;
+  }
+  EXPECT_EQ(126, run.status);
+  EXPECT_EQ("", run.output);
+  EXPECT_TRUE(Says(run, "sysctl vm.unprivileged_userfaultfd=1")) << run.complaints;
+  EXPECT_EQ(1, doctor.status);
+  EXPECT_NE(std::string::npos, doctor.output.find("MISSING  as root: sysctl "
+                                                  "vm.unprivileged_userfaultfd=1"))
+      << doctor.output;
+}
+
 TEST_F(ToolTest, TheProgramsEndIsTheToolsEnd) {
   if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
   const ProgramRun run = Tool({"run", "--memory", "8M", "--", "sh", "-c",
