@@ -1,5 +1,5 @@
 // Placeholders: made, replaced, put back, split and joined. Only their Vads change when they are
-// split and joined; their address space stays mapped as it is. And what MEM_PHYSICAL reserves, which
+// split and joined; their address space stays mapped as it is. And what MEM_PHYSICAL reserves: it
 // is address space as well, and can only be released.
 #include <errno.h>
 

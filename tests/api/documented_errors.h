@@ -1,5 +1,5 @@
-// DocumentedErrors: which last-error values each function of the family may give, as the comments in
-// its header name them. Functions of <userpager/userpager.h> give a userpager_error instead.
+// DocumentedErrors: which last-error values each function of the family may give, as the comments
+// in its header name them. Functions of <userpager/userpager.h> give a userpager_error instead.
 #ifndef USERPAGER_TESTS_API_DOCUMENTED_ERRORS_H_
 #define USERPAGER_TESTS_API_DOCUMENTED_ERRORS_H_
 

@@ -124,7 +124,8 @@ class Caller {
   }
   void Free(size_t offset, size_t bytes) {
     static constexpr std::array<DWORD, 8> kTypes = {
-        MEM_RELEASE, MEM_RELEASE, MEM_RELEASE, MEM_DECOMMIT, MEM_DECOMMIT, MEM_DECOMMIT, MEM_DECOMMIT | MEM_RELEASE, 0};
+        MEM_RELEASE,  MEM_RELEASE,  MEM_RELEASE,                0,
+        MEM_DECOMMIT, MEM_DECOMMIT, MEM_DECOMMIT | MEM_RELEASE, MEM_DECOMMIT};
     const DWORD type = kTypes[Draw(kTypes.size())];
     const ModelRange whole = model_.whole(offset / kP);
     if (type == MEM_RELEASE && Draw(4) != 0 && whole.end != 0) offset = whole.begin * kP;

@@ -94,7 +94,8 @@ TEST_F(DebianPackages, HoldWhatTheyAreFor) {
   const std::string libraries = "usr/" USERPAGER_LIBDIR "/";
   EXPECT_THAT(FilesOf("libuserpager0"),
               testing::UnorderedElementsAre(
-                  libraries + USERPAGER_SONAME, testing::StartsWith(libraries + USERPAGER_SONAME "."),
+                  libraries + USERPAGER_SONAME,
+                  testing::StartsWith(libraries + USERPAGER_SONAME "."),
                   "usr/share/doc/libuserpager0/copyright",
                   "usr/share/doc/libuserpager0/changelog.gz"));
   EXPECT_THAT(FilesOf("libuserpager-dev"),

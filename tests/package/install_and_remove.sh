@@ -4,8 +4,8 @@
 #
 #   unshare --mount --propagation private tests/package/install_and_remove.sh SCRATCH FILE.deb...
 #
-# SCRATCH is an empty folder. Returns 0, 1 if something went wrong or was left behind, or 77 if there
-# can be no such view here.
+# SCRATCH is an empty folder. Returns 0, 1 if something went wrong or was left behind, or 77 if
+# there can be no such view here.
 set -euo pipefail
 trap 'echo "line $LINENO of ${0##*/} failed"' ERR
 

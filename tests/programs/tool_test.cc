@@ -183,8 +183,8 @@ TEST_F(ToolTest, OptionsComeOverTheEnvironment) {
   EXPECT_EQ(".\n", alone.output);
 }
 
-// The rule of the package, 60-userpager.rules, gives a device like this one to a group. It takes the
-// place of the machine's own in a mount namespace alone.
+// The rule of the package, 60-userpager.rules, gives a device like this one to a group. It takes
+// the place of the machine's own in a mount namespace alone.
 ProgramRun RunAsNobody(const std::filesystem::path& folder, const std::string& groups,
                        const std::string& command) {
   struct stat device {};

@@ -1,5 +1,5 @@
-// tool_page: writes userpager(1): a page in which the line .COMMANDS stands for a section about each
-// command of the tool, made from what it says for --help, so that an option is described once.
+// tool_page: writes userpager(1): a page in which the line .COMMANDS stands for a section about
+// each command of the tool, made from what it says for --help, so that an option is described once.
 //
 //   tool_page TOOL PAGE > RESULT
 #include <stdio.h>
