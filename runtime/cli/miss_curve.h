@@ -2,7 +2,7 @@
 //
 // More memory: with D pages more, the D pages that were dropped last would still have been there.
 // So a page that is read back would not have been read if fewer than D of the pages that are out
-// were dropped after it (its depth). This is exact for memory that drops in the same order.
+// were dropped after it (its depth). Exact, to a page, for memory that drops in the same order.
 // Less memory: with D pages less, the D pages that have been parked for longest would have been
 // dropped. So a parked page that is touched would have been read, if at most D - 1 were parked
 // before it. What a page that is never parked would have cost is not known: the curve goes down as

@@ -25,16 +25,17 @@ class LruMemory {
     } else {
       const bool is_new = std::find(seen_.begin(), seen_.end(), page) == seen_.end();
       if (is_new) seen_.push_back(page);
-      if (in_.size() == pages_) {
-        Tell(TraceKind::kDropped, in_.front());
-        in_.pop_front();
-      }
       if (is_new) {
         Tell(TraceKind::kDemandZero, page);
       } else {
         ++misses_;
         Tell(TraceKind::kHard, page);
         Tell(TraceKind::kPagesIn, page);
+      }
+      // Memory is made free for the next one.
+      if (in_.size() == pages_) {
+        Tell(TraceKind::kDropped, in_.front());
+        in_.pop_front();
       }
     }
     in_.push_back(page);
