@@ -8,6 +8,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/lock.h"
+#include "runtime/base/system_call.h"
 #include "runtime/base/types.h"
 
 namespace userpager {
@@ -46,8 +47,8 @@ unsigned ClassOf(size_t bytes) {
 }
 
 void* Map(size_t bytes) {
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = USERPAGER_CALL(kMap, mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (p == MAP_FAILED) return nullptr;
   // Metadata is kept out of core files, and small pages keep its cost exact. Both are wishes: a
   // kernel without them works as well.
@@ -118,7 +119,10 @@ void* Arena::Allocate(size_t bytes) {
 void Arena::Free(void* block, size_t bytes) {
   used_bytes.fetch_sub(bytes, std::memory_order_relaxed);
   if (bytes > kLargestSmallBytes) {
-    const int failed = munmap(block, RoundUp(bytes, kPageBytes));
+    const size_t mapped = RoundUp(bytes, kPageBytes);
+    if (USERPAGER_CALL(kUnmap, munmap(block, mapped)) == 0) return;
+    // The kernel had to split a mapping and has too many: the addresses stay, without memory.
+    const int failed = madvise(block, mapped, MADV_DONTNEED);
     USERPAGER_CHECK(failed == 0, "a metadata mapping could not be given back", bytes);
     return;
   }

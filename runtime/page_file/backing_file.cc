@@ -14,6 +14,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/system_call.h"
 #include "runtime/platform/descriptors.h"
 
 namespace userpager {
@@ -50,8 +51,9 @@ Page HeaderPage() {
 // Reads one page. Returns its bytes: fewer than a page only at the end of the file; or -errno.
 int64_t ReadPage(int descriptor, uint64_t offset_bytes, Page* page) {
   for (;;) {
-    const ssize_t got = pread(descriptor, page->bytes, sizeof page->bytes,
-                              static_cast<off_t>(offset_bytes));
+    const ssize_t got =
+        USERPAGER_CALL(kReadFile, pread(descriptor, page->bytes, sizeof page->bytes,
+                                        static_cast<off_t>(offset_bytes)));
     if (got >= 0) return got;
     if (errno != EINTR) return -errno;
   }
@@ -60,8 +62,9 @@ int64_t ReadPage(int descriptor, uint64_t offset_bytes, Page* page) {
 Errno WriteFully(int descriptor, const char* data, uint64_t bytes, uint64_t offset_bytes) {
   uint64_t done = 0;
   while (done < bytes) {
-    const ssize_t put = pwrite(descriptor, data + done, bytes - done,
-                               static_cast<off_t>(offset_bytes + done));
+    const ssize_t put =
+        USERPAGER_CALL(kWriteFile, pwrite(descriptor, data + done, bytes - done,
+                                          static_cast<off_t>(offset_bytes + done)));
     if (put < 0 && errno != EINTR) return errno;
     if (put > 0) done += static_cast<uint64_t>(put);
   }
@@ -152,7 +155,7 @@ Errno BackingFile::Open(std::string_view path, uint64_t least_bytes, LogLine* er
 Errno BackingFile::OpenByKind(uint64_t least_bytes, LogLine* error) {
   struct stat status;
   // What does not exist is not made: a mistyped directory would become a file.
-  if (stat(path_, &status) != 0) return Explain(errno, error);
+  if (USERPAGER_CALL(kLook, stat(path_, &status)) != 0) return Explain(errno, error);
   if (S_ISDIR(status.st_mode)) return OpenUnnamed(error);
   if (S_ISREG(status.st_mode)) return OpenFile(error);
   if (S_ISBLK(status.st_mode)) return OpenDevice(least_bytes, error);
@@ -163,12 +166,12 @@ Errno BackingFile::OpenByKind(uint64_t least_bytes, LogLine* error) {
 // Opens with O_DIRECT where the file system has it.
 Errno BackingFile::OpenMaybeDirect(const char* path, int flags) {
   flags |= O_RDWR | O_CLOEXEC;
-  descriptor_ = open(path, flags | O_DIRECT, kOwnerOnly);
+  descriptor_ = USERPAGER_CALL(kOpen, open(path, flags | O_DIRECT, kOwnerOnly));
   direct_ = descriptor_ >= 0;
   if (descriptor_ < 0 && errno == EINVAL) {
     // An exclusive creation may have made the file before the file system refused O_DIRECT.
     if ((flags & O_CREAT) != 0) unlink(path);
-    descriptor_ = open(path, flags, kOwnerOnly);
+    descriptor_ = USERPAGER_CALL(kOpen, open(path, flags, kOwnerOnly));
   }
   descriptor_ = Descriptors::Keep(descriptor_);
   return descriptor_ >= 0 ? 0 : errno;
@@ -202,9 +205,11 @@ Errno BackingFile::OpenFile(LogLine* error) {
   if (failed = LockForUs(error); failed != 0) return failed;
   if (failed = CheckFirstPage(error); failed != 0) return failed;
   // Pages of a program's memory are nobody else's to read.
-  if (fchmod(descriptor_, kOwnerOnly) != 0) return Explain(errno, error);
+  if (USERPAGER_CALL(kLook, fchmod(descriptor_, kOwnerOnly)) != 0) return Explain(errno, error);
   // What an earlier process left has no meaning any more.
-  if (had_header_ && ftruncate(descriptor_, kHeaderBytes) != 0) return Explain(errno, error);
+  if (had_header_ && USERPAGER_CALL(kTruncate, ftruncate(descriptor_, kHeaderBytes)) != 0) {
+    return Explain(errno, error);
+  }
   return 0;
 }
 
@@ -229,7 +234,7 @@ Errno BackingFile::OpenDevice(uint64_t least_bytes, LogLine* error) {
 }
 
 Errno BackingFile::LockForUs(LogLine* error) {
-  if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return 0;
+  if (USERPAGER_CALL(kLook, flock(descriptor_, LOCK_EX | LOCK_NB)) == 0) return 0;
   if (errno != EWOULDBLOCK) return Explain(errno, error);
   return Refuse(EBUSY, "it is in use by another process",
                 "end that process, or name another place with the option page_file", error);
@@ -241,7 +246,7 @@ Errno BackingFile::CheckFirstPage(LogLine* error) {
   const int64_t got = ReadPage(descriptor_, 0, &first);
   if (got < 0) return Explain(static_cast<Errno>(-got), error);
   struct stat status;
-  if (fstat(descriptor_, &status) != 0) return Explain(errno, error);
+  if (USERPAGER_CALL(kLook, fstat(descriptor_, &status)) != 0) return Explain(errno, error);
   if (kind_ == Kind::kFile && S_ISREG(status.st_mode) && status.st_size == 0) return 0;
   const Page ours = HeaderPage();
   if (memcmp(&first, &ours, sizeof ours) == 0) {
@@ -304,8 +309,9 @@ Errno BackingFile::Allocate(uint64_t from_bytes, uint64_t to_bytes) {
   if (IsOverFileSizeLimit(to_bytes)) return ENOSPC;
   Errno failed;
   do {
-    const int result = fallocate(descriptor_, 0, static_cast<off_t>(from_bytes),
-                                 static_cast<off_t>(to_bytes - from_bytes));
+    const int result =
+        USERPAGER_CALL(kGrow, fallocate(descriptor_, 0, static_cast<off_t>(from_bytes),
+                                        static_cast<off_t>(to_bytes - from_bytes)));
     failed = result == 0 ? 0 : errno;
   } while (failed == EINTR);
   if (failed == EOPNOTSUPP) failed = WriteZeros(from_bytes, to_bytes);

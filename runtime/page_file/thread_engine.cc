@@ -11,6 +11,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/system_call.h"
 #include "runtime/platform/descriptors.h"
 
 namespace userpager {
@@ -42,7 +43,7 @@ ThreadEngine::~ThreadEngine() {
 }
 
 Errno ThreadEngine::Open() {
-  wake_up_ = Descriptors::Keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wake_up_ = Descriptors::Keep(USERPAGER_CALL(kDescriptor, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
   if (wake_up_ < 0) return errno;
   sem_init(&work_, 0, 0);
   // Threads inherit the mask: signals are the program's and go to the program's threads.
@@ -58,7 +59,8 @@ Errno ThreadEngine::Open() {
 Errno ThreadEngine::StartWorkers() {
   for (; worker_count_ < kWorkers; ++worker_count_) {
     pthread_t* worker = &workers_[worker_count_];
-    const int error = pthread_create(worker, nullptr, RunWorker, this);
+    const int error =
+        USERPAGER_CALL_OF_THREADS(kThread, pthread_create(worker, nullptr, RunWorker, this));
     if (error != 0) return error;
     (void)pthread_setname_np(*worker, "userpager-io");
   }

@@ -90,7 +90,8 @@ Shard::Answer Shard::Service(Stripe& stripe, const Fault& fault) {
       return StartRead(stripe, fault);
     case PageState::kLost: {
       const Errno error = platform_.Poison(fault.page);
-      USERPAGER_CHECK(error == 0 || error == EEXIST, "a lost page could not be poisoned", error);
+      USERPAGER_CHECK(error == 0 || error == EEXIST || error == ENOMEM,
+                      "a lost page could not be poisoned", error);
       platform_.Wake(PageRange(fault.page, PageCount(1)));
       return Answer::kDone;
     }

@@ -22,7 +22,7 @@ Errno Shard::AddStripe(Stripe* stripe) {
 
 // Two passes over what was touched: the first lets faults have their turn in between, the second
 // and the removal are one step.
-void Shard::RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) {
+bool Shard::RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) {
   const PageRange all = stripe->range;
   PageIndex page = stripe->NextTouched(all.begin, all.end);
   while (page < all.end) {
@@ -39,16 +39,20 @@ void Shard::RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) {
     DecommitGroup(*stripe, group);
     page = stripe->NextTouched(group.end, all.end);
   }
-  Stripe* removed = stripes_.Erase(all.begin);
-  USERPAGER_CHECK(removed == stripe, "a stripe was removed that the shard does not have",
-                  AddressOf(all.begin));
   trace_.Add(TraceKind::kReleased, all, NowNanoseconds());
   USERPAGER_SYNC_POINT("release:before_unmap", AddressOf(all.begin));
   const Errno error = after == SpaceAfter::kHeld ? HoldAddressSpace(space) : Unmap(space);
-  USERPAGER_CHECK(error == 0, "a reservation could not be unmapped (ENOMEM: too many mappings;"
+  USERPAGER_CHECK(error == 0 || (error == ENOMEM && after == SpaceAfter::kUnmapped),
+                  "a reservation could not be unmapped (ENOMEM: too many mappings;"
                   " raise vm.max_map_count)", error);
+  if (error == 0) {
+    Stripe* removed = stripes_.Erase(all.begin);
+    USERPAGER_CHECK(removed == stripe, "a stripe was removed that the shard does not have",
+                    AddressOf(all.begin));
+  }
   // Unmapping leaves waiters asleep: they look again, and find nothing.
   platform_.Wake(all);
+  return error == 0;
 }
 
 Errno Shard::HidePages(Stripe& stripe, PageRange range) {

@@ -213,8 +213,9 @@ void Shard::LosePage(Stripe& stripe, const Transfer& transfer, unsigned i, int64
   ledger_.Return(PageCount(1));
   --reading_pages_;
   ++counters_.lost_pages;
+  // Without memory for the mark now, it is made when the page is asked for again.
   const Errno error = platform_.Poison(page);
-  USERPAGER_CHECK(error == 0, "a lost page could not be poisoned", error);
+  USERPAGER_CHECK(error == 0 || error == ENOMEM, "a lost page could not be poisoned", error);
   platform_.Wake(PageRange(page, PageCount(1)));
 }
 

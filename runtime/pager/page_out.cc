@@ -66,7 +66,7 @@ PageCount Shard::LowMark() const {
 bool Shard::KeepBalance(bool has_faults) {
   const PageCount low = LowMark();
   const PageCount free = ledger_.free();
-  if (free.value() < low.value() / 2 || !queue_.empty() || requests_ != nullptr) balancing_ = true;
+  if (free.value() < low.value() / 2 || HasWaiters()) balancing_ = true;
   if (balancing_) return Balance(kDropsEachStep);
   if (reading_pages_.value() == 0 || (free >= low && ToBeParked().value() == 0)) return false;
   if (has_faults) return true;
@@ -109,7 +109,8 @@ bool Shard::Balance(PageCount most_drops) {
 PageCount Shard::ToBeParked() {
   // Modified pages without a slot to go to are no step towards free memory.
   const PageCount on_their_way = HasFreeSlots() ? modified_.count() : PageCount(0);
-  const PageCount parked = on_their_way + standby_.count() + writing_pages_;
+  const PageCount written = WritesAreStuck() ? PageCount(0) : writing_pages_;
+  const PageCount parked = on_their_way + standby_.count() + written;
   PageCount target = MemoryWanted();
   if (options_.use_move) {
     target += std::min(policy_->ParkTarget(parked_), parked + park_credit_);
@@ -117,6 +118,12 @@ PageCount Shard::ToBeParked() {
     target += WrittenAhead(ledger_.limit());
   }
   return target > parked ? target - parked : PageCount(0);
+}
+
+// Somebody waits for memory, and no write has begun or ended for long: what is being written is no
+// memory that is on its way. Others are begun beside it, one each time.
+bool Shard::WritesAreStuck() const {
+  return writes_ > 0 && HasWaiters() && now_ns_ - last_write_ns_ >= kStuckWriteNs;
 }
 
 bool Shard::IsOverLimit() const { return ledger_.charged() > ledger_.limit(); }

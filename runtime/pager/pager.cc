@@ -45,6 +45,17 @@ PageCount CountCommitted(const Vad& vad, PageRange range) {
   return CountPages(vad, range, [](Pte pte) { return pte.committed(); });
 }
 
+// Its stripes are the shards' for ever: whoever touches the addresses gets SIGSEGV, as if they were
+// free.
+void TellOfLeftSpace(const Vad& vad) {
+  LogLine line;
+  line << "the address space of the reservation at " << Hex{AddressOf(vad.range.begin)} << " ("
+       << BytesOf(vad.range.count()) << " bytes) could not all be given back, as the process has as"
+       << " many mappings as the kernel allows: its memory is free, its addresses stay taken; raise"
+       << " vm.max_map_count";
+  line.Write();
+}
+
 uint64_t SpanOf(PageIndex page) { return AddressOf(page) / kProtectionSpanBytes; }
 
 }  // namespace
@@ -238,9 +249,11 @@ Errno Pager::Reserve(PageIndex at, PageCount pages, Protection protection, bool 
     *vad = made;
     return 0;
   }
+  bool all_gone = true;
   for (size_t i = 0; i < added; ++i) {
     Stripe& stripe = made->stripes[i];
-    shards_[stripe.shard]->shard().RemoveStripe(&stripe, stripe.range, SpaceAfter::kUnmapped);
+    all_gone &= shards_[stripe.shard]->shard().RemoveStripe(&stripe, stripe.range,
+                                                            SpaceAfter::kUnmapped);
   }
   // Nobody has seen the range. What RemoveStripe has unmapped may be somebody else's by now.
   if (!made->range.empty()) {
@@ -248,7 +261,7 @@ Errno Pager::Reserve(PageIndex at, PageCount pages, Protection protection, bool 
         added == 0 ? made->footprint().begin : made->stripes[added - 1].range.end;
     (void)Unmap(PageRange(rest, made->footprint().end));
   }
-  ArenaDelete(made);
+  all_gone ? ArenaDelete(made) : TellOfLeftSpace(*made);
   return error;
 }
 
@@ -265,9 +278,15 @@ Errno Pager::OpenStripes(Vad& vad, size_t* added) {
 }
 
 void Pager::Release(Vad* vad) {
+  bool all_gone = true;
   for (size_t i = 0; i < vad->stripes.size(); ++i) {
     Stripe& stripe = vad->stripes[i];
-    shards_[stripe.shard]->shard().RemoveStripe(&stripe, SpaceOf(*vad, i), SpaceAfter::kUnmapped);
+    all_gone &= shards_[stripe.shard]->shard().RemoveStripe(&stripe, SpaceOf(*vad, i),
+                                                            SpaceAfter::kUnmapped);
+  }
+  if (!all_gone) {
+    TellOfLeftSpace(*vad);
+    return;
   }
   if (vad->kind != VadKind::kPaged) ReleaseSpace(*vad);
   if (vad->kind == VadKind::kLargePages) ReturnUnpagedFrames(vad->range.count());

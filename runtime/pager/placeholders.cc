@@ -51,7 +51,7 @@ Errno Pager::ReplacePlaceholder(Vad& vad, Protection protection, bool commit) {
   if (error == 0) return 0;
   for (size_t i = 0; i < added; ++i) {
     Stripe& stripe = vad.stripes[i];
-    shards_[stripe.shard]->shard().RemoveStripe(&stripe, stripe.range, SpaceAfter::kHeld);
+    (void)shards_[stripe.shard]->shard().RemoveStripe(&stripe, stripe.range, SpaceAfter::kHeld);
   }
   const Errno failed = HoldAddressSpace(vad.footprint());
   USERPAGER_CHECK(failed == 0, "a placeholder's address space could not be kept", failed);
@@ -62,7 +62,7 @@ Errno Pager::ReplacePlaceholder(Vad& vad, Protection protection, bool commit) {
 void Pager::MakePlaceholder(Vad& vad) {
   for (size_t i = 0; i < vad.stripes.size(); ++i) {
     Stripe& stripe = vad.stripes[i];
-    shards_[stripe.shard]->shard().RemoveStripe(&stripe, SpaceOf(vad, i), SpaceAfter::kHeld);
+    (void)shards_[stripe.shard]->shard().RemoveStripe(&stripe, SpaceOf(vad, i), SpaceAfter::kHeld);
   }
   ForgetPages(vad);
 }

@@ -102,11 +102,16 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
 }
 
 // 0 while there is something to do at once; a short nap while somebody waits for memory that
-// nothing under way will bring, or a write that failed is to be tried again.
+// nothing under way will bring, or a write that failed is to be tried again; and where somebody
+// waits for writes, until they count as stuck.
 uint64_t Shard::Timeout(bool work_left) {
   if (work_left) return 0;
+  const bool waits = HasWaiters();
+  if (waits && writes_ > 0 && writes_ < kMostWrites) {
+    const uint64_t passed_ns = now_ns_ - last_write_ns_;
+    return std::max(kMillisecond, kStuckWriteNs - std::min(kStuckWriteNs, passed_ns));
+  }
   if (transfers_.under_way() != 0) return IoEngine::kNoTimeout;
-  const bool waits = !queue_.empty() || requests_ != nullptr;
   const bool paused = now_ns_ < next_write_ns_ && balancing_;
   return waits || paused || IsOverLimit() ? kMillisecond : IoEngine::kNoTimeout;
 }
@@ -118,8 +123,7 @@ uint64_t Shard::Timeout(bool work_left) {
 // stuck. Above the limit somebody is lowering it, who makes turns come faster, and takes the limit
 // back where it is out of reach.
 void Shard::RefuseIfStuck() {
-  const bool waits = !queue_.empty() || requests_ != nullptr;
-  if (!waits || transfers_.under_way() != 0 || IsOverLimit()) {
+  if (!HasWaiters() || transfers_.under_way() != 0 || IsOverLimit()) {
     stuck_turns_ = 0;
     return;
   }

@@ -122,8 +122,9 @@ class Shard {
   // From now on faults in the stripe are answered. Its range is registered.
   Errno AddStripe(Stripe* stripe) ABSL_LOCKS_EXCLUDED(mutex_);
   // Gives back everything that the stripe's pages have, unmaps `space` (the stripe's range or more)
-  // or holds it for a placeholder, and lets waiting threads look again.
-  void RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) ABSL_LOCKS_EXCLUDED(mutex_);
+  // or holds it for a placeholder, and lets waiting threads look again. False where the kernel has
+  // too many mappings to unmap it: the stripe stays, and all of its pages are reserved.
+  bool RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) ABSL_LOCKS_EXCLUDED(mutex_);
   // Prepares the pages for a protection that allows no access: none of them is mapped afterwards.
   // ENOMEM: a page that cannot be moved could not be protected either; the caller undoes the rest
   // by UnhidePages.
@@ -243,6 +244,8 @@ class Shard {
   static constexpr unsigned kTransfers = 128;
   // Writes under way at a time: transfers must be left for reads.
   static constexpr unsigned kMostWrites = 16;
+  // Longer than a disk that does what it can takes between two writes of many.
+  static constexpr uint64_t kStuckWriteNs = 100'000'000;
 
   enum class Answer : uint8_t {
     kDone,        // the page is there or the thread was sent to look again
@@ -358,6 +361,10 @@ class Shard {
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFreeSlots() const;
   bool IsOverLimit() const;
+  bool HasWaiters() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !queue_.empty() || requests_ != nullptr;
+  }
+  bool WritesAreStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TrimWorkingSet(PageCount goal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeavesAtOnce(Pte pte) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageRange ColdRun(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -488,6 +495,7 @@ class Shard {
   PageCount writing_pages_ ABSL_GUARDED_BY(mutex_);  // parked, owned by writes under way
   unsigned writes_ ABSL_GUARDED_BY(mutex_) = 0;      // transfers that write
   unsigned writes_in_place_ ABSL_GUARDED_BY(mutex_) = 0;  // of them
+  uint64_t last_write_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when one began or ended
   bool balancing_ ABSL_GUARDED_BY(mutex_) = false;   // between the low and the high watermark
   unsigned careful_writes_ ABSL_GUARDED_BY(mutex_) = 0;  // pages to be written one at a time
   unsigned write_failures_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row

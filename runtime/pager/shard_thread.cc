@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/base/system_call.h"
 #include "runtime/page_file/thread_engine.h"
 #include "runtime/page_file/uring_engine.h"
 #include "runtime/platform/descriptors.h"
@@ -76,7 +77,7 @@ Errno ShardThread::Open(LogLine* error) {
     if (const Errno failed = cipher_.Init(error); failed != 0) return failed;
   }
   if (const Errno failed = MakeEngine(error); failed != 0) return failed;
-  kick_ = Descriptors::Keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  kick_ = Descriptors::Keep(USERPAGER_CALL(kDescriptor, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
   if (kick_ >= 0) return 0;
   const Errno failed = errno;
   *error << "cannot start: the eventfd that wakes the pager's thread could not be made: "
@@ -93,7 +94,8 @@ Errno StartOwnThread(void* (*main)(void*), void* argument, pthread_t* thread) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const Errno failed = pthread_create(thread, &attributes, main, argument);
+  const Errno failed =
+      USERPAGER_CALL_OF_THREADS(kThread, pthread_create(thread, &attributes, main, argument));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   return failed;

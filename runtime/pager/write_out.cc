@@ -118,6 +118,7 @@ void Shard::SubmitWrite(uint32_t index) {
   if (cipher_ != nullptr) SealPages(transfer);
   writing_pages_ += PageCount(transfer.count);
   ++writes_;
+  last_write_ns_ = now_ns_;
   writes_in_place_ += transfer.kind == TransferKind::kWriteInPlace;
   ++counters_.file_writes;
   counters_.file_write_bytes.Add(transfer.count * kPageBytes);
@@ -240,6 +241,7 @@ void Shard::OnWriteDone(uint32_t index, int64_t result) {
   }
   writing_pages_ -= PageCount(transfer.count);
   --writes_;
+  last_write_ns_ = now_ns_;
   for (unsigned i = 0; i < transfer.count; ++i) {
     if (transfer.kind == TransferKind::kWrite) {
       ParkedWriteDone(transfer, i, outcome);

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "runtime/base/system_call.h"
+
 namespace userpager {
 namespace {
 
@@ -21,7 +23,8 @@ Errno SetProperties(void* address, uint64_t bytes) {
   for (const int advice : {MADV_DONTFORK, MADV_NOHUGEPAGE}) {
     if (advice == MADV_DONTFORK && children_inherit.load(std::memory_order_relaxed)) continue;
     // EINVAL: a kernel built without huge pages does not know the second, and needs it not.
-    if (madvise(address, bytes, advice) != 0 && !(advice == MADV_NOHUGEPAGE && errno == EINVAL)) {
+    if (USERPAGER_CALL(kAdvise, madvise(address, bytes, advice)) != 0 &&
+        !(advice == MADV_NOHUGEPAGE && errno == EINVAL)) {
       return errno;
     }
   }
@@ -37,7 +40,8 @@ Errno SetPropertiesOrUnmap(void* address, uint64_t bytes) {
 
 Errno MapAt(uint64_t address, uint64_t bytes) {
   void* wanted = reinterpret_cast<void*>(address);
-  void* got = mmap(wanted, bytes, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
+  void* got = USERPAGER_CALL(
+      kMap, mmap(wanted, bytes, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0));
   if (got == MAP_FAILED) return errno;
   if (got == wanted) return 0;
   // A kernel before 4.17 takes the address as a hint.
@@ -49,7 +53,8 @@ Errno MapAt(uint64_t address, uint64_t bytes) {
 Errno MapAnywhere(uint64_t bytes, uint64_t* address) {
   const uint64_t slack = kGranularityBytes - kPageBytes;
   if (bytes + slack < bytes) return ENOMEM;
-  void* got = mmap(nullptr, bytes + slack, PROT_NONE, kFlags, -1, 0);
+  void* got =
+      USERPAGER_CALL(kMap, mmap(nullptr, bytes + slack, PROT_NONE, kFlags, -1, 0));
   if (got == MAP_FAILED) return errno;
   const uint64_t begin = reinterpret_cast<uint64_t>(got);
   // The highest that fits, so that the next one fits right below.
@@ -68,8 +73,9 @@ Errno MapAnywhere(uint64_t bytes, uint64_t* address) {
 void LetChildrenInherit() { children_inherit.store(true, std::memory_order_relaxed); }
 
 Errno TouchForWriting(PageRange range) {
-  return madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_POPULATE_WRITE) == 0 ? 0
-                                                                                           : errno;
+  const int failed = USERPAGER_CALL(
+      kAdvise, madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_POPULATE_WRITE));
+  return failed == 0 ? 0 : errno;
 }
 
 Errno SetAccessExactly(PageRange range, bool access, bool write, bool execute) {
@@ -100,8 +106,8 @@ Errno AdoptReservation(PageRange range) {
 }
 
 Errno HoldAddressSpace(PageRange range) {
-  void* got = mmap(PointerTo(range.begin), BytesOf(range.count()), PROT_NONE, kFlags | MAP_FIXED,
-                   -1, 0);
+  void* got = USERPAGER_CALL(kMap, mmap(PointerTo(range.begin), BytesOf(range.count()), PROT_NONE,
+                                        kFlags | MAP_FIXED, -1, 0));
   return got == MAP_FAILED ? errno : 0;
 }
 
@@ -113,7 +119,7 @@ Errno MapEmptied(PageRange range) {
 
 Errno MapOwn(PageCount pages, bool executable, PageIndex* mapped) {
   const int access = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
-  void* got = mmap(nullptr, BytesOf(pages), access, kFlags, -1, 0);
+  void* got = USERPAGER_CALL(kMap, mmap(nullptr, BytesOf(pages), access, kFlags, -1, 0));
   if (got == MAP_FAILED) return errno;
   // As metadata: never in a core file.
   (void)madvise(got, BytesOf(pages), MADV_DONTDUMP);
@@ -127,7 +133,9 @@ void AllowHugePages(PageRange range, bool on) {
 }
 
 Errno Unmap(PageRange range) {
-  return munmap(PointerTo(range.begin), BytesOf(range.count())) == 0 ? 0 : errno;
+  const int failed =
+      USERPAGER_CALL(kUnmap, munmap(PointerTo(range.begin), BytesOf(range.count())));
+  return failed == 0 ? 0 : errno;
 }
 
 }  // namespace userpager

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "runtime/base/log_line.h"
+#include "runtime/base/system_call.h"
 #include "runtime/platform/descriptors.h"
 
 namespace userpager {
@@ -32,7 +33,7 @@ FaultBacklog::~FaultBacklog() { Descriptors::Close(file_); }
 void FaultBacklog::Open(int userfaultfd) {
   LogLine path;
   path << "/proc/self/fdinfo/" << userfaultfd;
-  file_ = Descriptors::Keep(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  file_ = Descriptors::Keep(USERPAGER_CALL(kOpen, open(path.c_str(), O_RDONLY | O_CLOEXEC)));
   char buffer[512];
   const std::string_view text = ReadText(buffer, sizeof buffer);
   identity_length_ = std::min(text.substr(0, text.find(kUnread)).size(), sizeof identity_);

@@ -8,18 +8,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "runtime/base/system_call.h"
 #include "runtime/platform/kernel_abi.h"
 
 namespace userpager {
 namespace {
 
 int CallUserfaultfd(int flags) {
-  const long fd = syscall(SYS_userfaultfd, flags);
+  const long fd = USERPAGER_CALL(kUserfaultfd, syscall(SYS_userfaultfd, flags));
   return fd < 0 ? -errno : static_cast<int>(fd);
 }
 
 int OpenUserfaultfdDevice() {
-  const int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+  const int device = USERPAGER_CALL(kOpen, open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
   if (device < 0) return -errno;
   const int fd = ioctl(device, kernel_abi::kUserfaultfdNew, O_CLOEXEC | O_NONBLOCK);
   const int error = errno;
@@ -29,8 +30,8 @@ int OpenUserfaultfdDevice() {
 
 // Whether madvise knows the advice, tried on a fresh page of our own.
 bool KnowsGuards() {
-  void* page =
-      mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page = USERPAGER_CALL(kMap, mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (page == MAP_FAILED) return false;
   const bool known = madvise(page, kPageBytes, kernel_abi::kMadvGuardInstall) == 0;
   munmap(page, kPageBytes);
@@ -39,11 +40,12 @@ bool KnowsGuards() {
 
 // process_madvise refuses MADV_DONTNEED before 6.13, also on oneself.
 bool KnowsDiscardVector() {
-  void* page =
-      mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page = USERPAGER_CALL(kMap, mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (page == MAP_FAILED) return false;
   bool known = false;
-  const long pid_descriptor = syscall(SYS_pidfd_open, getpid(), 0);
+  const long pid_descriptor =
+      USERPAGER_CALL(kDescriptor, syscall(SYS_pidfd_open, getpid(), 0));
   if (pid_descriptor >= 0) {
     const iovec part{page, kPageBytes};
     known = syscall(SYS_process_madvise, pid_descriptor, &part, 1, MADV_DONTNEED, 0) ==
@@ -81,7 +83,7 @@ Errno ProbeFeatures(PlatformFeatures* features, LogLine* error) {
   if (fd < 0) return -fd;
   uffdio_api api{};
   api.api = UFFD_API;
-  const int failed = ioctl(fd, UFFDIO_API, &api);
+  const int failed = USERPAGER_CALL(kHandshake, ioctl(fd, UFFDIO_API, &api));
   const int reason = errno;
   close(fd);
   if (failed != 0) {

@@ -5,6 +5,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/system_call.h"
 #include "runtime/platform/descriptors.h"
 
 // Debian 12's headers have these; older ones that liburing is built against may not.
@@ -46,7 +47,7 @@ IoRing::~IoRing() {
 Errno IoRing::Open() {
   io_uring_params params{};
   if (mode_ == Mode::kDeferred) params.flags = kDeferred;
-  int result = io_uring_queue_init_params(kEntries, &ring_, &params);
+  int result = USERPAGER_CALL(kRing, io_uring_queue_init_params(kEntries, &ring_, &params));
   if (result == -EINVAL) {
     params = {};
     result = io_uring_queue_init_params(kEntries, &ring_, &params);

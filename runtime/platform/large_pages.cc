@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/base/system_call.h"
 #include "runtime/platform/address_map.h"
 #include "runtime/platform/kernel_abi.h"
 
@@ -18,13 +19,16 @@ constexpr char kLargePageText[] = "2097152\n";
 
 // The order matters: huge pages are asked for before the first is touched, which mlock does.
 Errno FillWithLargePages(void* address, uint64_t bytes) {
-  if (madvise(address, bytes, MADV_DONTFORK) != 0) return ENOMEM;
-  if (madvise(address, bytes, MADV_HUGEPAGE) != 0) return ENOMEM;
+  if (USERPAGER_CALL(kAdvise, madvise(address, bytes, MADV_DONTFORK)) != 0) return ENOMEM;
+  if (USERPAGER_CALL(kAdvise, madvise(address, bytes, MADV_HUGEPAGE)) != 0) return ENOMEM;
   // The kernel's own call: the sanitizers' mlock does nothing. The range is mapped, so ENOMEM and
   // EPERM both mean RLIMIT_MEMLOCK.
-  if (syscall(SYS_mlock, address, bytes) != 0) return errno == EAGAIN ? ENOMEM : EPERM;
+  if (USERPAGER_CALL(kLockMemory, syscall(SYS_mlock, address, bytes)) != 0) {
+    return errno == EAGAIN ? ENOMEM : EPERM;
+  }
   // Where the kernel has taken small pages it tries again, and says so if there are still some.
-  return madvise(address, bytes, kernel_abi::kMadvCollapse) == 0 ? 0 : ENOMEM;
+  const int failed = USERPAGER_CALL(kAdvise, madvise(address, bytes, kernel_abi::kMadvCollapse));
+  return failed == 0 ? 0 : ENOMEM;
 }
 
 }  // namespace
@@ -43,8 +47,9 @@ bool HasLargePages() {
 Errno MapLargePages(PageIndex at, PageCount pages) {
   const uint64_t bytes = BytesOf(pages);
   void* wanted = PointerTo(at);
-  void* got = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  void* got =
+      USERPAGER_CALL(kMap, mmap(wanted, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0));
   if (got == MAP_FAILED) return errno;
   if (got != wanted) {
     // A kernel before 4.17 takes the address as a hint.

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/base/system_call.h"
 #include "runtime/platform/address_map.h"
 #include "runtime/platform/descriptors.h"
 #include "runtime/platform/kernel_abi.h"
@@ -59,13 +60,14 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
   if (!features.thread_id) api.features &= ~kernel_abi::kFeatureThreadId;
   if (!features.exact_address) api.features &= ~kernel_abi::kFeatureExactAddress;
   if (signals_) api.features |= kernel_abi::kFeatureSignal;
-  if (ioctl(descriptor_, UFFDIO_API, &api) != 0) {
+  if (USERPAGER_CALL(kHandshake, ioctl(descriptor_, UFFDIO_API, &api)) != 0) {
     const Errno reason = errno;
     *error << "cannot answer page faults: the userfaultfd handshake failed: " << ErrnoText{reason};
     return reason;
   }
-  void* zeros = mmap(nullptr, kZerosPages * kPageBytes, PROT_READ,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* zeros =
+      USERPAGER_CALL(kMap, mmap(nullptr, kZerosPages * kPageBytes, PROT_READ,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (zeros == MAP_FAILED) {
     const Errno reason = errno;
     *error << "cannot start: no address space for the pager's own use: " << ErrnoText{reason};
@@ -74,12 +76,13 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
   madvise(zeros, kZerosPages * kPageBytes, MADV_NOHUGEPAGE);
   zeros_ = zeros;
   if (features_.discard_vector) {
-    own_process_ =
-        Descriptors::Keep(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    own_process_ = Descriptors::Keep(
+        static_cast<int>(USERPAGER_CALL(kDescriptor, syscall(SYS_pidfd_open, getpid(), 0))));
     features_.discard_vector = own_process_ >= 0;
   }
   backlog_.Open(descriptor_);
-  pagemap_ = Descriptors::Keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  pagemap_ = Descriptors::Keep(
+      USERPAGER_CALL(kOpen, open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)));
   return 0;
 }
 
@@ -97,7 +100,7 @@ Errno LinuxPagePlatform::Register(PageRange range) {
   uffdio_register request{};
   request.range = ToKernel(range);
   request.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP;
-  return ioctl(descriptor_, UFFDIO_REGISTER, &request) == 0 ? 0 : errno;
+  return USERPAGER_CALL(kRegister, ioctl(descriptor_, UFFDIO_REGISTER, &request)) == 0 ? 0 : errno;
 }
 
 RunResult LinuxPagePlatform::Copy(PageIndex to, const void* contents, PageCount count,
@@ -108,7 +111,7 @@ RunResult LinuxPagePlatform::Copy(PageIndex to, const void* contents, PageCount 
   request.len = BytesOf(count);
   request.mode = (mode == InstallMode::kWriteProtected ? UFFDIO_COPY_MODE_WP : 0) |
                  (wakes_in_kernel(wake) ? 0 : UFFDIO_COPY_MODE_DONTWAKE);
-  const int returned = ioctl(descriptor_, UFFDIO_COPY, &request);
+  const int returned = USERPAGER_CALL(kCopy, ioctl(descriptor_, UFFDIO_COPY, &request));
   const RunResult result = Progress(returned, errno, request.copy, count);
   WakeWaiters(wake, to, result.done);
   return result;
@@ -132,7 +135,8 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
   request.src = AddressOf(from);
   request.len = BytesOf(count);
   request.mode = wakes_in_kernel(wake) ? 0 : kernel_abi::kMoveDontWake;
-  const int returned = ioctl(descriptor_, kernel_abi::kUffdioMove, &request);
+  const int returned =
+      USERPAGER_CALL(kMove, ioctl(descriptor_, kernel_abi::kUffdioMove, &request));
   const RunResult result = Progress(returned, errno, request.move, count);
   WakeWaiters(wake, to, result.done);
   return result;
@@ -205,10 +209,13 @@ Errno LinuxPagePlatform::Poison(PageIndex page) {
     kernel_abi::UffdioPoison request{};
     request.range = uffdio_range{AddressOf(page), kPageBytes};
     request.mode = kernel_abi::kPoisonDontWake;
-    return ioctl(descriptor_, kernel_abi::kUffdioPoison, &request) == 0 ? 0 : errno;
+    const int failed =
+        USERPAGER_CALL(kPoison, ioctl(descriptor_, kernel_abi::kUffdioPoison, &request));
+    return failed == 0 ? 0 : errno;
   }
   // Before 6.6: a page of an empty file raises SIGBUS as well.
-  const int empty = memfd_create("userpager-lost-page", MFD_CLOEXEC);
+  const int empty =
+      USERPAGER_CALL(kDescriptor, memfd_create("userpager-lost-page", MFD_CLOEXEC));
   if (empty < 0) return errno;
   void* mapped = mmap(PointerTo(page), kPageBytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_FIXED, empty, 0);
@@ -251,7 +258,8 @@ Errno LinuxPagePlatform::DiscardAll(std::span<const PageRange> ranges) {
       bytes += parts[i].iov_len;
     }
     const long done =
-        syscall(SYS_process_madvise, own_process_, parts, count, MADV_DONTNEED, 0);
+        USERPAGER_CALL(kDiscardMany, syscall(SYS_process_madvise, own_process_, parts, count,
+                                             MADV_DONTNEED, 0));
     // Discarding twice does no harm, so a short count is finished range by range.
     if (done != static_cast<long>(bytes)) break;
     ranges = ranges.subspan(count);
@@ -265,10 +273,10 @@ Errno LinuxPagePlatform::DiscardAll(std::span<const PageRange> ranges) {
 Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
   static constexpr int kAccess[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
                                     PROT_READ | PROT_WRITE | PROT_EXEC};
-  return mprotect(PointerTo(range.begin), BytesOf(range.count()),
-                  kAccess[static_cast<unsigned>(access)]) == 0
-             ? 0
-             : errno;
+  const int failed =
+      USERPAGER_CALL(kProtect, mprotect(PointerTo(range.begin), BytesOf(range.count()),
+                                        kAccess[static_cast<unsigned>(access)]));
+  return failed == 0 ? 0 : errno;
 }
 
 Errno LinuxPagePlatform::InstallGuard(PageIndex page) {

@@ -136,13 +136,12 @@ TEST_P(UnderWay, ReadWhileWriting) {
   EXPECT_TRUE(IsFilled(page));
 }
 
-// Paged out twice: a write of the older content is still out when the newer one is written.
+// Paged out twice: a write of the older content is still out when the newer one is written. That
+// the one is stuck keeps no other from being begun, although it is all that page-out wants.
 TEST_P(UnderWay, WrittenTwiceAtATime) {
   Vad* vad = ReserveFilled();
   const PageIndex page = vad->range.begin;
   ASSERT_TRUE(HoldOnlyWriteOf(vad));
-  // So that one write under way is not all that page-out wants to have on its way.
-  ASSERT_EQ((*pager_)->SetMemoryLimit(PageCount(16 * kLimitPages)), 0);
   EXPECT_EQ(Write(page, 10).Join().signal, 0);
   ASSERT_EQ(SettledStateOf(vad), PageState::kActiveDirty);
   ASSERT_TRUE(pager_->PushOut(*vad));
@@ -231,8 +230,6 @@ TEST_P(UnderWay, ReadAndStoreBeforeTheWriteIsHandedOver) {
   EXPECT_EQ(SettledStateOf(vad), PageState::kActiveDirty);
   OpenGates();
   EXPECT_TRUE(IsFilledBut(page, 18));
-  ASSERT_TRUE(pager_->PushOut(*vad));
-  EXPECT_TRUE(IsFilledBut(page, 18));
   EXPECT_TRUE(IsSound());
 }
 
@@ -302,7 +299,9 @@ INSTANTIATE_TEST_SUITE_P(Roads, UnderWay,
                          testing::Values(Road{true, IoEngineKind::kUring, 1},
                                          Road{true, IoEngineKind::kThreads, 1},
                                          Road{false, IoEngineKind::kUring, 1},
-                                         Road{false, IoEngineKind::kThreads, 1}),
+                                         Road{false, IoEngineKind::kThreads, 1},
+                                         Road{true, IoEngineKind::kUring, 1,
+                                              FaultDelivery::kMessages, ReplacementKind::kFifo}),
                          [](const auto& tested) { return tested.param.Name(); });
 
 }  // namespace

@@ -1,0 +1,105 @@
+// Every system call of a start failed in turn: it says in one line what failed, leaves nothing
+// behind and works when it is tried again; or it does without what it could not have.
+#include <userpager/userpager.h>
+#include <userpager/virtual_alloc.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "runtime/base/system_call.h"
+#include "tests/api/virtual_memory_fixture.h"
+#include "tests/support/captured_log.h"
+#include "tests/support/child_process.h"
+
+namespace userpager_tests {
+namespace {
+
+using userpager::CallFaults;
+using userpager::CallKind;
+
+struct Refusal {
+  CallKind kind;
+  int error;
+};
+constexpr Refusal kRefusals[] = {
+    {CallKind::kMap, ENOMEM},          {CallKind::kUnmap, ENOMEM},
+    {CallKind::kAdvise, ENOMEM},       {CallKind::kRegister, ENOMEM},
+    {CallKind::kCopy, ENOMEM},         {CallKind::kOpen, EMFILE},
+    {CallKind::kDescriptor, EMFILE},   {CallKind::kThread, EAGAIN},
+    {CallKind::kUserfaultfd, EMFILE},  {CallKind::kHandshake, EINVAL},
+    {CallKind::kRing, EPERM},          {CallKind::kGrow, ENOSPC},
+    {CallKind::kGrow, EIO},            {CallKind::kTruncate, EIO},
+    {CallKind::kLook, EIO},            {CallKind::kReadFile, EIO},
+    {CallKind::kWriteFile, EIO},
+};
+// A start that makes more calls of one kind than that makes them without end.
+constexpr uint64_t kMostCalls = 400;
+
+size_t OpenDescriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+std::string UsePager() {
+  std::byte* base = Commit(kG);
+  if (base == nullptr) return "VirtualAlloc failed";
+  memset(base, 7, kG);
+  if (ByteAt(base + kG - 1) != 7) return "a byte is wrong";
+  return VirtualFree(base, 0, MEM_RELEASE) ? "" : "VirtualFree failed";
+}
+
+constexpr const char* kNoSuchCall = "no such call";
+
+std::string StartWithFailure(const Refusal& refusal, uint64_t n, const char* others) {
+  return userpager::InChild([=]() -> std::string {
+    const userpager::CapturedLog log;
+    userpager_options options;
+    userpager_options_init(&options);
+    options.memory_limit_bytes = 8 * kMiB;
+    options.page_file_max_bytes = 16 * kMiB;
+    if (userpager_options_parse(&options, others) != 0) return userpager_error_message();
+    const size_t open_before = OpenDescriptors();
+    CallFaults::FailNth(refusal.kind, n, refusal.error);
+    const int failed = userpager_start(&options);
+    const bool hit = CallFaults::Stop();
+    const std::string message = userpager_error_message();
+    if (failed != 0) {
+      if (!hit) return "it failed by itself: " + message;
+      if (message.empty() || message.find('\n') != std::string::npos) return "no line: " + message;
+      if (OpenDescriptors() != open_before) return "descriptors are left open after: " + message;
+      if (userpager_start(&options) != 0) return "not again: " + message;
+    }
+    const std::string problem = UsePager();
+    return !problem.empty() || hit ? problem : kNoSuchCall;
+  });
+}
+
+class StartFailuresTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(StartFailuresTest, EachCallInTurn) {
+  uint64_t total = 0;
+  for (const Refusal& refusal : kRefusals) {
+    for (uint64_t n = 1; n < kMostCalls; ++n) {
+      const std::string outcome = StartWithFailure(refusal, n, GetParam());
+      if (outcome == kNoSuchCall) break;
+      ++total;
+      EXPECT_EQ(outcome, "") << "call " << n << " of kind " << static_cast<int>(refusal.kind)
+                             << ", errno " << refusal.error;
+    }
+  }
+  EXPECT_GT(total, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Options, StartFailuresTest,
+                         testing::Values("shards:2", "io:threads", "faults:inline"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::erase(name, ':');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace userpager_tests
