@@ -40,7 +40,14 @@ void Managed(benchmark::State& state) {
 }
 
 BENCHMARK(Plain)->Unit(benchmark::kMillisecond)->UseRealTime();
+// Loads OpenSSL's library as well, and makes a key.
+void Encrypted(benchmark::State& state) {
+  RunOnce(state, {"LD_PRELOAD=" USERPAGER_PRELOAD_LIBRARY,
+                  "USERPAGER_CONF=memory:64M,encrypt:aes-xts"});
+}
+
 BENCHMARK(Managed)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(Encrypted)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
 }  // namespace userpager

@@ -62,24 +62,34 @@ say "Fetching $package."
   { cat "$work/download.log"; die "$package cannot be downloaded" 2; }
 dpkg-deb -x "$work"/linux-image-*.deb "$work/kernel"
 kernel=$(echo "$work"/kernel/boot/vmlinuz-*)
-modules=(virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk
-  crc16 crc32c_generic libcrc32c mbcache jbd2 ext4 loop fuse)
+
+# A module goes in behind those that it depends on: their list, in `modules`.
+modules=()
+add_module() {
+  local name=$1 file other
+  case " ${modules[*]} " in *" $name "*) return ;; esac
+  file=$(find "$work/kernel/lib/modules" -name "$name.ko" -o -name "${name//_/-}.ko" | head -n 1)
+  # What is not there is part of the kernel itself.
+  if [ -z "$file" ]; then return; fi
+  for other in $(objcopy -O binary --only-section=.modinfo "$file" /dev/stdout |
+    tr '\0' '\n' | sed -n 's/^depends=//p' | tr ',' ' '); do
+    add_module "$other"
+  done
+  modules+=("$name")
+  cp "$file" "$first/modules/$name.ko"
+}
 
 # --- The first file system: busybox and the modules that lead to the second ---------------------
 first=$work/first
 mkdir -p "$first"/{bin,modules,proc,sys,dev,root}
 cp "$(command -v busybox)" "$first/bin/busybox"
-for module in "${modules[@]}"; do
-  found=$(find "$work/kernel/lib/modules" -name "$module.ko" -print -quit)
-  [ -n "$found" ] || continue
-  cp "$found" "$first/modules/"
-done
+for module in virtio_pci virtio_blk crc32c_generic ext4 loop; do add_module "$module"; done
 {
   echo '#!/bin/busybox sh'
   echo 'B=/bin/busybox'
   echo '$B mount -t proc none /proc; $B mount -t sysfs none /sys; $B mount -t devtmpfs none /dev'
   for module in "${modules[@]}"; do
-    echo "[ ! -f /modules/$module.ko ] || \$B insmod /modules/$module.ko"
+    echo "\$B insmod /modules/$module.ko"
   done
   echo '$B mount -t ext4 /dev/vda /root || { echo NO-DISK; $B poweroff -f; }'
   echo 'for d in proc sys dev; do $B mount --move /$d /root/$d; done'
@@ -118,7 +128,7 @@ done
 # A test program that hangs is ended; the machine as a whole is bounded from outside.
 {
   echo 'export PATH=/bin:/sbin:/usr/bin LC_ALL=C HOME=/root USERPAGER_STRESS_SCALE=25'
-  echo 'busybox mount -t tmpfs none /tmp; busybox chmod 1777 /tmp; busybox ip link set lo up'
+  echo 'busybox ip link set lo up'
   echo 'echo "KERNEL $(busybox uname -r)"'
   for program in "${programs[@]}"; do
     name=$(basename "$program")

@@ -92,8 +92,8 @@ typedef enum userpager_feature {
 /* Whether what is in the page file can be read by whoever gets at the file or its disk. */
 typedef enum userpager_encryption {
   USERPAGER_ENCRYPT_OFF = 0,
-  /* AES-256 in XTS mode, through OpenSSL's libcrypto.so.3, which is loaded at the start alone. The
-   * key is made at the start, never written anywhere, locked in memory and left out of core files;
+  /* AES-256 in XTS mode, through OpenSSL's libcrypto.so.3, which is loaded at the start alone, and
+   * which the program must not have used before. The key is made at the start, never written anywhere, locked in memory and left out of core files;
    * it ends with the process. */
   USERPAGER_ENCRYPT_AES_XTS = 1
 } userpager_encryption;

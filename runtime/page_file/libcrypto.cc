@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "runtime/base/lock.h"
 
@@ -14,29 +15,52 @@ namespace {
 
 constexpr const char* kLibrary = "libcrypto.so.3";
 constexpr const char* kAlgorithm = "AES-256-XTS";
-// Of OpenSSL 3's <openssl/crypto.h>: no configuration file is read, nothing runs at exit.
-constexpr uint64_t kInitNoLoadConfig = 0x80;
-constexpr uint64_t kInitNoAtExit = 0x80000;
-
 constexpr size_t kRegionBytes = 4 * 1024 * 1024;
 constexpr size_t kAlignment = 16;
 
-// What the library asks for comes from one region, front to back. It asks at the start and not
-// while it transforms, so nothing needs to be used twice but the last block.
+// What the library asks for on our behalf comes from one region, front to back. It asks at the
+// start and not while it transforms, so nothing needs to be used twice but the last block.
 struct Region {
   Lock lock{LockRank::kLeaf};
   char* begin ABSL_GUARDED_BY(lock) = nullptr;
   size_t taken ABSL_GUARDED_BY(lock) = 0;
 };
 constinit Region key_memory;
+constinit std::atomic<uint64_t> region_begin{0};  // of it, for who does not hold the lock
+constinit std::atomic<uint64_t> calls{0};
+constinit thread_local bool on_our_behalf = false;
+
+class OnOurBehalf {
+ public:
+  OnOurBehalf() { on_our_behalf = true; }
+  ~OnOurBehalf() { on_our_behalf = false; }
+  OnOurBehalf(const OnOurBehalf&) = delete;
+  OnOurBehalf& operator=(const OnOurBehalf&) = delete;
+};
+
+// The program's allocator, which its own use of the library goes on having.
+struct ProgramAllocator {
+  void* (*allocate)(size_t bytes);
+  void* (*resize)(void* block, size_t bytes);
+  void (*give)(void* block);
+};
+constinit ProgramAllocator program = {};
+
+bool IsOurs(const void* block) {
+  const uint64_t begin = region_begin.load(std::memory_order_relaxed);
+  const auto at = reinterpret_cast<uint64_t>(block);
+  return begin != 0 && at >= begin && at < begin + kRegionBytes;
+}
 
 // Stands in front of each block.
 struct alignas(kAlignment) BlockHead {
   size_t bytes;
 };
 
-// The names of the parameters are those of CRYPTO_malloc_fn and its kin.
+// The forms are those of CRYPTO_malloc_fn and its kin.
 void* TakeBlock(size_t bytes, const char* /*file*/, int /*line*/) {
+  ++calls;
+  if (!on_our_behalf) return program.allocate(bytes);
   if (bytes == 0) return nullptr;
   LockHolder hold(key_memory.lock);
   const size_t whole = sizeof(BlockHead) + RoundUp(bytes, kAlignment);
@@ -48,7 +72,7 @@ void* TakeBlock(size_t bytes, const char* /*file*/, int /*line*/) {
 }
 
 void GiveBlock(void* block, const char* /*file*/, int /*line*/) {
-  if (block == nullptr) return;
+  if (!IsOurs(block)) return program.give(block);
   LockHolder hold(key_memory.lock);
   char* const at = static_cast<char*>(block) - sizeof(BlockHead);
   const size_t bytes = reinterpret_cast<BlockHead*>(at)->bytes;
@@ -58,7 +82,9 @@ void GiveBlock(void* block, const char* /*file*/, int /*line*/) {
 }
 
 void* ResizeBlock(void* block, size_t bytes, const char* file, int line) {
+  ++calls;
   if (block == nullptr) return TakeBlock(bytes, file, line);
+  if (!IsOurs(block)) return program.resize(block, bytes);
   void* larger = TakeBlock(bytes, file, line);
   if (larger != nullptr) {
     const char* head = static_cast<char*>(block) - sizeof(BlockHead);
@@ -72,7 +98,7 @@ void* ResizeBlock(void* block, size_t bytes, const char* file, int line) {
 struct Functions {
   int (*set_memory)(void* (*)(size_t, const char*, int),
                     void* (*)(void*, size_t, const char*, int), void (*)(void*, const char*, int));
-  int (*init)(uint64_t options, const void* settings);
+  void* (*new_library)();
   void* (*fetch)(void* library, const char* algorithm, const char* properties);
   void* (*new_context)();
   void (*free_context)(void* context);
@@ -83,6 +109,7 @@ struct Functions {
 };
 constinit Functions functions = {};
 constinit void* cipher = nullptr;  // set last: the library is ready
+constinit bool has_memory = false;  // set_memory has succeeded
 constinit Lock loading{LockRank::kPageFileGrowth};
 
 // The names are those of OpenSSL 3.0.
@@ -92,14 +119,19 @@ bool FindFunctions(void* library) {
     void* slot;
   };
   const Wanted wanted[] = {{"CRYPTO_set_mem_functions", &functions.set_memory},
-                           {"OPENSSL_init_crypto", &functions.init},
+                           {"OSSL_LIB_CTX_new", &functions.new_library},
                            {"EVP_CIPHER_fetch", &functions.fetch},
                            {"EVP_CIPHER_CTX_new", &functions.new_context},
                            {"EVP_CIPHER_CTX_free", &functions.free_context},
                            {"EVP_CipherInit_ex2", &functions.begin},
-                           {"EVP_CipherUpdate", &functions.update}};
+                           {"EVP_CipherUpdate", &functions.update},
+                           {"malloc", &program.allocate},
+                           {"realloc", &program.resize},
+                           {"free", &program.give}};
   for (const Wanted& one : wanted) {
-    void* const found = dlsym(library, one.name);
+    // The first of that name that the program sees, then the library's own.
+    void* found = dlsym(RTLD_DEFAULT, one.name);
+    if (found == nullptr) found = dlsym(library, one.name);
     if (found == nullptr) return false;
     memcpy(one.slot, &found, sizeof found);
   }
@@ -121,6 +153,7 @@ Errno MakeRegion(LogLine* error) {
     return ENOMEM;
   }
   key_memory.begin = static_cast<char*>(at);
+  region_begin.store(reinterpret_cast<uint64_t>(at), std::memory_order_relaxed);
   return 0;
 }
 
@@ -135,28 +168,29 @@ Errno Refuse(const char* why, LogLine* error) {
 Errno Libcrypto::Load(LogLine* error) {
   LockHolder hold(loading);
   if (cipher != nullptr) return 0;
-  void* const library = dlmopen(LM_ID_NEWLM, kLibrary, RTLD_NOW | RTLD_LOCAL);
+  void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) return Refuse("cannot be loaded", error);
-  if (!FindFunctions(library)) {
-    dlclose(library);
-    return Refuse("lacks a function", error);
+  if (!FindFunctions(library)) return Refuse("lacks a function", error);
+  if (const Errno failed = MakeRegion(error); failed != 0) return failed;
+  if (!has_memory && functions.set_memory(TakeBlock, ResizeBlock, GiveBlock) != 1) {
+    *error << "cannot encrypt the page file: the program has used OpenSSL before, so that the key"
+              " could not be kept in memory of its own; start the pager first, or choose"
+              " encrypt:off";
+    return ELIBACC;
   }
-  if (const Errno failed = MakeRegion(error); failed != 0) {
-    dlclose(library);
-    return failed;
-  }
-  // From here on the copy has memory of ours, and stays.
-  if (functions.set_memory(TakeBlock, ResizeBlock, GiveBlock) != 1 ||
-      functions.init(kInitNoLoadConfig | kInitNoAtExit, nullptr) != 1) {
-    return Refuse("does not start", error);
-  }
-  void* const found = functions.fetch(nullptr, kAlgorithm, nullptr);
+  has_memory = true;
+  const OnOurBehalf ours;
+  // A library context of our own: neither the program's configuration nor its providers matter.
+  void* const context = functions.new_library();
+  if (context == nullptr) return Refuse("does not start", error);
+  void* const found = functions.fetch(context, kAlgorithm, nullptr);
   if (found == nullptr) return Refuse("has no AES-256-XTS", error);
   cipher = found;
   return 0;
 }
 
 Libcrypto::Context* Libcrypto::NewContext(const unsigned char (&key)[kKeyBytes], bool encrypts) {
+  const OnOurBehalf ours;
   void* const context = functions.new_context();
   if (context == nullptr) return nullptr;
   const unsigned char tweak[kTweakBytes] = {};
@@ -181,14 +215,10 @@ bool Libcrypto::Transform(Context* context, const unsigned char (&tweak)[kTweakB
          bytes == static_cast<int>(kPageBytes);
 }
 
-size_t Libcrypto::region_bytes_taken() {
-  LockHolder hold(key_memory.lock);
-  return key_memory.taken;
-}
+uint64_t Libcrypto::allocations() { return calls.load(); }
 
 const void* Libcrypto::region() {
-  LockHolder hold(key_memory.lock);
-  return key_memory.begin;
+  return reinterpret_cast<const void*>(region_begin.load());
 }
 
 }  // namespace userpager

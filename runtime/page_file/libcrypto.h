@@ -1,10 +1,12 @@
-// Libcrypto: the few functions of OpenSSL's libcrypto that encrypt slots, from a copy of the
-// library that nobody else in the process uses.
+// Libcrypto: the few functions of OpenSSL's libcrypto that encrypt slots.
 //
-// The copy is loaded into a link namespace of its own (dlmopen), with a C library of its own: what
-// it allocates comes from a small region that is locked in memory and left out of core files, so
-// that no key ever is in managed memory, in swap or in a file, and the program's own OpenSSL, if it
-// has one, is not touched. Nothing is loaded before Load, so who does not encrypt pays nothing.
+// The library is loaded by Load and not before, so who does not encrypt pays nothing. What it
+// allocates on our behalf, keys among it, comes from a small region that is locked in memory and
+// left out of core files (CRYPTO_set_mem_functions): no key ever is in managed memory, in swap or in
+// a file. It is the program's library too, if that has any use for it: what the program's own calls
+// allocate goes to the program's malloc as ever, and its configuration is not touched. A copy of
+// the library in a link namespace of its own would not do: its second C library has its own count
+// of pthread keys, but the same slots for them in each thread.
 #ifndef USERPAGER_PAGE_FILE_LIBCRYPTO_H_
 #define USERPAGER_PAGE_FILE_LIBCRYPTO_H_
 
@@ -25,8 +27,8 @@ class Libcrypto {
   // One direction of one key. Of one thread at a time.
   struct Context;
 
-  // Loads the library, once a process. ELIBACC: it is not there or lacks a function. ENOMEM: no
-  // memory, or none that may be locked. On failure `error` gets one line. Thread-safe.
+  // Loads the library, once a process. ELIBACC: it is not there or lacks a function, or
+  // the program has used it before. ENOMEM: no memory, or none that may be locked. On failure `error` gets one line. Thread-safe.
   static Errno Load(LogLine* error);
   // After Load. nullptr where there is no memory.
   static Context* NewContext(const unsigned char (&key)[kKeyBytes], bool encrypts);
@@ -35,8 +37,8 @@ class Libcrypto {
   static bool Transform(Context* context, const unsigned char (&tweak)[kTweakBytes],
                         const void* from, void* to);
 
-  // Of the region that keys are in: what was taken of it so far, and where it is. For tests.
-  static size_t region_bytes_taken();
+  // For tests: how often the library has asked for memory, and where the region of keys is.
+  static uint64_t allocations();
   static const void* region();
 };
 

@@ -25,10 +25,10 @@ namespace userpager {
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-constexpr uint64_t kRoomBytes = 8 * kMiB;
-constexpr uint64_t kPieceBytes = kMiB / 2;
+constexpr uint64_t kRoomBytes = 3 * kMiB;
+constexpr uint64_t kPieceBytes = kMiB / 4;
 constexpr uint64_t kPiecePages = kPieceBytes / stress::kPageBytes;
-constexpr uint64_t kMemoryBytes = kMiB;
+constexpr uint64_t kMemoryBytes = kMiB / 2;
 
 std::string Start(const std::string& place) {
   userpager_options options;

@@ -1,5 +1,8 @@
 #include "runtime/page_file/slot_cipher.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +13,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/support/child_process.h"
 
 namespace userpager {
 namespace {
@@ -63,6 +67,42 @@ class SlotCipherTest : public testing::Test {
   SlotCipher cipher_;
 };
 
+// What the program's own use of the library allocates.
+void* ProgramAllocates(size_t bytes) {
+  void* const library = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return nullptr;
+  using Allocate = void* (*)(size_t, const char*, int);
+  const auto allocate = reinterpret_cast<Allocate>(dlsym(library, "CRYPTO_malloc"));
+  return allocate == nullptr ? nullptr : allocate(bytes, "", 0);
+}
+
+// The first test: in a process that has not loaded the library.
+TEST(LibcryptoTest, IsRefusedWhereTheProgramHasUsedIt) {
+  const std::string problem = InChild([]() -> std::string {
+    if (ProgramAllocates(100) == nullptr) return "the program cannot use the library";
+    SlotCipher cipher;
+    LogLine error;
+    if (cipher.Init(&error) != ELIBACC) return "it was not refused";
+    const std::string line = error.c_str();
+    return line.find("used OpenSSL before") == std::string::npos ? line : "";
+  });
+  EXPECT_EQ(problem, "");
+}
+
+TEST(LibcryptoTest, LeavesTheProgramsUseToTheProgramsMalloc) {
+  LogLine error;
+  ASSERT_EQ(Libcrypto::Load(&error), 0) << error.c_str();
+  auto* const block = static_cast<const char*>(ProgramAllocates(100));
+  ASSERT_NE(block, nullptr);
+  const auto* const region = static_cast<const char*>(Libcrypto::region());
+  EXPECT_TRUE(block < region || block >= region + (size_t{4} << 20));
+  // A key of pthread's that the program has stays its own.
+  pthread_key_t key;
+  ASSERT_EQ(pthread_key_create(&key, nullptr), 0);
+  EXPECT_EQ(pthread_getspecific(key), nullptr);
+  pthread_key_delete(key);
+}
+
 // IEEE 1619-2018, annex B, vector 10: what its 512 bytes begin with, a page of which begins alike.
 TEST(LibcryptoTest, KnownAnswer) {
   LogLine error;
@@ -112,13 +152,13 @@ TEST_F(SlotCipherTest, EachHasAKeyOfItsOwn) {
 TEST_F(SlotCipherTest, TakesNoMemoryWhileItWorks) {
   Page page = Counting();
   Page sealed = Sealed(SlotIndex(1), page);
-  const size_t before = Libcrypto::region_bytes_taken();
+  const uint64_t before = Libcrypto::allocations();
   for (uint32_t i = 0; i < 1000; ++i) {
     cipher_.Seal(SlotIndex(i), page.data(), sealed.data());
     cipher_.Open(SlotIndex(i), sealed.data());
     ASSERT_EQ(sealed, page);
   }
-  EXPECT_EQ(Libcrypto::region_bytes_taken(), before);
+  EXPECT_EQ(Libcrypto::allocations(), before);
 }
 
 TEST_F(SlotCipherTest, KeysAreLockedInMemoryAndInNoCoreFile) {

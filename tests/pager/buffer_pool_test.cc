@@ -69,7 +69,7 @@ TEST(BufferPoolDeathTest, ABufferIsGivenBackOnce) {
   pool.set_pages(PageCount(8));
   const BufferPool::Run run = pool.Take(PageCount(2));
   pool.Give(run);
-  EXPECT_DEATH(pool.Give(run), "a read buffer was given back twice");
+  EXPECT_DEATH(pool.Give(run), "a buffer was given back twice");
 }
 
 }  // namespace

@@ -135,9 +135,6 @@ INSTANTIATE_TEST_SUITE_P(Roads, SecretsTest,
                          testing::Values(Road{true, IoEngineKind::kUring, 1},
                                          Road{true, IoEngineKind::kUring, 1,
                                               FaultDelivery::kMessages,
-                                              ReplacementKind::kAdaptive, true},
-                                         Road{false, IoEngineKind::kThreads, 1,
-                                              FaultDelivery::kMessages,
                                               ReplacementKind::kAdaptive, true}),
                          [](const auto& tested) { return tested.param.Name(); });
 
