@@ -1,6 +1,6 @@
-// What encrypt:aes-xts costs: one page encrypted, and decrypted, beside the checksum that every page
-// is given anyway. A fault that reads pays one Open for each page, page-out one Seal, in the pager's
-// thread.
+// What encrypt:aes-xts costs: one page encrypted, and decrypted, beside the checksum that every
+// page is given anyway. A fault that reads pays one Open for each page, page-out one Seal, in the
+// pager's thread.
 #include <benchmark/benchmark.h>
 
 #include <vector>

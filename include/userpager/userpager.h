@@ -93,8 +93,8 @@ typedef enum userpager_feature {
 typedef enum userpager_encryption {
   USERPAGER_ENCRYPT_OFF = 0,
   /* AES-256 in XTS mode, through OpenSSL's libcrypto.so.3, which is loaded at the start alone, and
-   * which the program must not have used before. The key is made at the start, never written anywhere, locked in memory and left out of core files;
-   * it ends with the process. */
+   * which the program must not have used before. The key is made at the start, never written
+   * anywhere, locked in memory and left out of core files; it ends with the process. */
   USERPAGER_ENCRYPT_AES_XTS = 1
 } userpager_encryption;
 
