@@ -116,6 +116,17 @@ typedef enum userpager_stats_page {
   USERPAGER_STATS_PAGE_OFF = 1 /* nothing of it */
 } userpager_stats_page;
 
+typedef enum userpager_memory_mode {
+  /* The memory limit is what it was set to. */
+  USERPAGER_MEMORY_FIXED = 0,
+  /* It begins there and then follows what this machine and the process's cgroups can spare: down
+   * where they allow less than before, or where programs wait for memory (the kernel's pressure
+   * stall information); up, slowly, while they do not, at most to three quarters of what is
+   * allowed. A line on standard error tells of each change. Whoever sets a limit
+   * (userpager_set_memory_limit(), userpager limit) ends that. */
+  USERPAGER_MEMORY_AUTO = 1
+} userpager_memory_mode;
+
 /* Bytes that a page file's path may have, its zero byte included. */
 #define USERPAGER_PATH_BYTES 4096
 
@@ -144,7 +155,7 @@ typedef struct userpager_options {
   userpager_fault_mode faults;
   userpager_stats_page stats_page;
   userpager_encryption encrypt;
-  uint32_t reserved_zero; /* 0 */
+  userpager_memory_mode memory_mode;
   uint64_t without;       /* userpager_feature values, joined by |; default 0 */
   uint64_t reserved[13];  /* 0 */
 } userpager_options;
@@ -158,7 +169,8 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  *   faults:thread,policy:adaptive,stats_page:on,encrypt:off
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
- *                        the machine has or the process's cgroups allow; memory at most 100%
+ *                        the machine has or the process's cgroups allow; memory at most 100%.
+ *                        memory:auto is USERPAGER_MEMORY_AUTO, from the default limit on
  * page_file              a path without a comma
  * shards                 1 to 64
  * commit                 strict, lazy

@@ -7,16 +7,24 @@
 
 #include <algorithm>
 
+#include "runtime/api/machine_memory.h"
+#include "runtime/base/clock.h"
+
 namespace userpager {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024;
+constexpr int kMillisecondsBetweenLooks = 1000;
+constexpr uint64_t kLookNs = 1'000'000'000;
 
 }  // namespace
 
-Errno LimitKeeper::Start(PublishedPage& published, Change change) {
+Errno LimitKeeper::Start(PublishedPage& published, Change change, uint64_t smallest_bytes) {
   published_ = &published;
   change_ = change;
+  follows_ = smallest_bytes != 0;
+  advisor_ = LimitAdvisor(smallest_bytes);
+  own_limit_bytes_ = LimitBytes();
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
@@ -41,8 +49,9 @@ void* LimitKeeper::ThreadMain(void* self) {
 void LimitKeeper::Run() {
   prctl(PR_SET_NAME, "userpager-limit");
   for (;;) {
-    PublishedPage::AwaitWake(page().wake, -1);
+    PublishedPage::AwaitWake(page().wake, follows_ ? kMillisecondsBetweenLooks : -1);
     AnswerRequest();
+    if (follows_) FollowMachine();
   }
 }
 
@@ -65,6 +74,57 @@ void LimitKeeper::AnswerRequest() {
   answer.text[length] = '\0';
   answer.result.store(result, std::memory_order_relaxed);
   answer.answered.store(found.limit_request, std::memory_order_release);
+}
+
+void LimitKeeper::FollowMachine() {
+  // A wake for another reason makes no second.
+  const uint64_t now_ns = NowNanoseconds();
+  if (now_ns - last_look_ns_ < kLookNs / 2) return;
+  last_look_ns_ = now_ns;
+  if (LimitBytes() != own_limit_bytes_) {
+    follows_ = false;
+    LogLine line;
+    line << "memory:auto: a memory limit of " << (LimitBytes() >> 20)
+         << " MiB was set; it no longer follows the machine";
+    line.Write();
+    return;
+  }
+  const MachineLook machine = LookAtMachine("");
+  const uint64_t resident = page().frames.charged.load(std::memory_order_relaxed) << kPageShift;
+  const LimitAdvisor::Advice advice =
+      advisor_.Look(machine, now_ns / 1000, own_limit_bytes_, resident);
+  if (advice.reason != LimitAdvisor::Reason::kNone) Follow(advice, machine);
+}
+
+void LimitKeeper::Follow(const LimitAdvisor::Advice& advice, const MachineLook& machine) {
+  LogLine line;
+  line << "memory:auto: the memory limit goes from " << (own_limit_bytes_ >> 20) << " to "
+       << (advice.limit_bytes >> 20) << " MiB: ";
+  switch (advice.reason) {
+    case LimitAdvisor::Reason::kAllowed:
+      line << "the machine or the process's cgroup allows " << (machine.allowed_bytes >> 20)
+           << " MiB";
+      break;
+    case LimitAdvisor::Reason::kPressure:
+      line << "programs waited for memory for " << advice.stall_percent << "% of the last second";
+      break;
+    case LimitAdvisor::Reason::kCalm:
+      line << "no program waits for memory, and " << (machine.available_bytes >> 20)
+           << " MiB are available";
+      break;
+    case LimitAdvisor::Reason::kNone: return;
+  }
+  LogLine error;
+  if (change_(advice.limit_bytes, &error) == 0) {
+    own_limit_bytes_ = LimitBytes();
+    was_refused_ = false;
+    line.Write();
+  } else if (!was_refused_) {
+    // Tried again each second, and told once.
+    was_refused_ = true;
+    line << "; that could not be done: " << error.text();
+    line.Write();
+  }
 }
 
 }  // namespace userpager

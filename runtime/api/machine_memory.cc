@@ -116,12 +116,12 @@ std::optional<uint64_t> NumberIn(std::string_view text) {
   return value;
 }
 
-uint64_t ReadTotal(const char* root) {
+// The bytes behind a label of /proc/meminfo; 0 where there is none.
+uint64_t ReadMeminfo(const char* root, std::string_view label) {
   LineReader lines(Path().Append(root).Append("/proc/meminfo").c_str());
-  constexpr std::string_view kLabel = "MemTotal:";
   while (const auto line = lines.Next()) {
-    if (!line->starts_with(kLabel)) continue;
-    std::string_view rest = line->substr(kLabel.size());
+    if (!line->starts_with(label)) continue;
+    std::string_view rest = line->substr(label.size());
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
     return NumberIn(rest).value_or(0) * 1024;
   }
@@ -171,22 +171,29 @@ bool FindMount(const char* root, Version version, Path* mount_root, Path* mount_
   return false;
 }
 
-// The smallest limit of the group and those above it, as far up as the mount shows; UINT64_MAX
-// where there is none.
-uint64_t ReadGroupLimit(const char* root, Version version) {
+// Where the group is seen, and how much of that path is the mount point.
+bool FindDirectory(const char* root, Version version, Path* directory, size_t* top) {
   Path group;
   Path mount_root;
-  Path directory;
-  if (!FindGroup(root, version, &group)) return UINT64_MAX;
-  if (!FindMount(root, version, &mount_root, &directory)) return UINT64_MAX;
-  const size_t top = directory.length();
+  if (!FindGroup(root, version, &group)) return false;
+  if (!FindMount(root, version, &mount_root, directory)) return false;
+  *top = directory->length();
   std::string_view below = group.text();
   // A container's mount may show a part of the tree: then the path counts from there. A group
   // outside of it cannot be seen, and the top of what can be is the best that is known.
   if (mount_root.text() != "/") {
     below = below.starts_with(mount_root.text()) ? below.substr(mount_root.length()) : "";
   }
-  if (below != "/" && !below.starts_with("/..")) directory.Append(below);
+  if (below != "/" && !below.starts_with("/..")) directory->Append(below);
+  return true;
+}
+
+// The smallest limit of the group and those above it, as far up as the mount shows; UINT64_MAX
+// where there is none.
+uint64_t ReadGroupLimit(const char* root, Version version) {
+  Path directory;
+  size_t top = 0;
+  if (!FindDirectory(root, version, &directory, &top)) return UINT64_MAX;
   uint64_t smallest = UINT64_MAX;
   for (;;) {
     const size_t length = directory.length();
@@ -201,11 +208,45 @@ uint64_t ReadGroupLimit(const char* root, Version version) {
   }
 }
 
+// How long some program waited for memory, from the first line of a file of the kernel's pressure
+// stall information: "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345".
+std::optional<uint64_t> ReadStalls(const char* path) {
+  LineReader lines(path);
+  const auto line = lines.Next();
+  constexpr std::string_view kTotal = " total=";
+  if (!line.has_value() || !line->starts_with("some ")) return std::nullopt;
+  const size_t at = line->find(kTotal);
+  return at == line->npos ? std::nullopt : NumberIn(line->substr(at + kTotal.size()));
+}
+
+// Of the process's group, or, where that is not told, of the machine.
+std::optional<uint64_t> ReadStallsHere(const char* root) {
+  Path directory;
+  size_t top = 0;
+  if (FindDirectory(root, Version::kTwo, &directory, &top) && directory.length() > top) {
+    const auto stalls = ReadStalls(directory.Append("/memory.pressure").c_str());
+    if (stalls.has_value()) return stalls;
+  }
+  return ReadStalls(Path().Append(root).Append("/proc/pressure/memory").c_str());
+}
+
 }  // namespace
+
+MachineLook LookAtMachine(const char* root) {
+  const MachineMemory memory = MachineMemory::Read(root);
+  const std::optional<uint64_t> stalls = ReadStallsHere(root);
+  MachineLook look;
+  look.allowed_bytes = memory.allowed_bytes;
+  look.total_bytes = memory.total_bytes;
+  look.available_bytes = ReadMeminfo(root, "MemAvailable:");
+  look.stall_us = stalls.value_or(0);
+  look.knows_stalls = stalls.has_value();
+  return look;
+}
 
 MachineMemory MachineMemory::Read(const char* root) {
   MachineMemory memory;
-  memory.total_bytes = ReadTotal(root);
+  memory.total_bytes = ReadMeminfo(root, "MemTotal:");
   memory.allowed_bytes = std::min({memory.total_bytes, ReadGroupLimit(root, Version::kTwo),
                                    ReadGroupLimit(root, Version::kOne)});
   return memory;

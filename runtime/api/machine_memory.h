@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "runtime/policy/limit_advisor.h"
+
 namespace userpager {
 
 struct MachineMemory {
@@ -17,6 +19,9 @@ struct MachineMemory {
   // Needs about 20 KiB of stack.
   static MachineMemory Read(const char* root);
 };
+
+// The same, and what else memory:auto looks at. Needs about 20 KiB of stack.
+MachineLook LookAtMachine(const char* root);
 
 }  // namespace userpager
 

@@ -143,8 +143,15 @@ constexpr const char* kSizeForm =
 constexpr uint64_t kMostPageFilePercent = 100'000;
 
 constexpr Key kKeys[] = {
-    {"memory", kSizeForm,
+    {"memory",
+     "auto, a number of bytes above 0, or one with K, M, G, T or %, such as 256M or 25%",
      [](std::string_view value, const MachineMemory& machine, userpager_options* options) {
+       const bool follows = value == "auto";
+       options->memory_mode = follows ? USERPAGER_MEMORY_AUTO : USERPAGER_MEMORY_FIXED;
+       if (follows) {
+         options->memory_limit_bytes = 0;
+         return true;
+       }
        const auto bytes = ReadSize(value, machine.allowed_bytes, 100);
        options->memory_limit_bytes = bytes.value_or(0);
        return bytes.has_value();
@@ -273,7 +280,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
   const char* wrong = nullptr;
   if (options.struct_bytes != sizeof options) {
     wrong = "struct_bytes is not sizeof(userpager_options)";
-  } else if (options.reserved_zero != 0 || !IsZero(options.reserved)) {
+  } else if (!IsZero(options.reserved)) {
     wrong = "a reserved field is not 0";
   } else if (options.shards < 1 || options.shards > Pager::kMaxShards) {
     wrong = "shards is not a number from 1 to 64";
@@ -293,6 +300,8 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "encrypt is not a userpager_encryption";
   } else if (options.without > USERPAGER_FEATURE_ALL) {
     wrong = "without has a bit that is no userpager_feature";
+  } else if (RawValue(options.memory_mode) > USERPAGER_MEMORY_AUTO) {
+    wrong = "memory_mode is not a userpager_memory_mode";
   } else if (options.page_file[0] == '\0' ||
              memchr(options.page_file, '\0', sizeof options.page_file) == nullptr) {
     wrong = "page_file is empty or has no zero byte at its end";

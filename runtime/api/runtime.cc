@@ -206,7 +206,7 @@ int Runtime::StartPager(const userpager_options& options, LogLine* error) {
     TellAboutSystemCalls();
   }
   the_runtime.store(runtime, std::memory_order_release);
-  if (published->can_be_announced()) runtime->Publish();
+  runtime->Publish();
   return 0;
 }
 
@@ -225,16 +225,19 @@ void Runtime::FillHead() {
 
 void Runtime::Publish() {
   LogLine error;
-  if (published_.Announce(&error) != 0) {
-    error.Write();
-    return;
-  }
-  atexit([] { Get()->published_.Withdraw(); });
-  if (const Errno failed = limit_keeper_.Start(published_, &ChangeMemoryLimit); failed != 0) {
-    error << "the thread that waits for requests of userpager limit could not be made: "
-          << ErrnoText{failed};
-    error.Write();
-  }
+  const bool follows = options_.memory_mode == USERPAGER_MEMORY_AUTO;
+  const bool announced = published_.can_be_announced() && published_.Announce(&error) == 0;
+  if (!error.text().empty()) error.Write();
+  if (announced) atexit([] { Get()->published_.Withdraw(); });
+  if (!announced && !follows) return;
+  const uint64_t smallest = BytesOf(Pager::SmallestMemoryLimit(options_.shards));
+  const Errno failed =
+      limit_keeper_.Start(published_, &ChangeMemoryLimit, follows ? smallest : 0);
+  if (failed == 0) return;
+  LogLine line;
+  line << "the thread that changes the memory limit when it is asked to could not be made: "
+       << ErrnoText{failed};
+  line.Write();
 }
 
 int Runtime::ChangeMemoryLimit(uint64_t bytes, LogLine* error) {

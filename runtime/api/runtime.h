@@ -54,7 +54,8 @@ class Runtime {
   static int StartPager(const userpager_options& options, LogLine* error);
 
   void FillHead();
-  // Lets the tool find the process. A process without that works as well.
+  // Lets the tool find the process, and begins to follow the machine, where these are wanted. A
+  // process without them works as well.
   void Publish();
 
   const userpager_options options_;  // complete: no 0 for "as much as fits"

@@ -1,5 +1,5 @@
-// ManagedProcess: a process that runs under the runtime, as its statistics page shows it (
-// observe/statistics_page.h). Nothing that is read there is trusted: files of other kinds, other
+// ManagedProcess: a process that runs under the runtime, as its statistics page shows it
+// (observe/statistics_page.h). Nothing that is read there is trusted: files of other kinds, other
 // versions, other users and dead processes are recognised, and no read waits or faults.
 #ifndef USERPAGER_CLI_MANAGED_PROCESS_H_
 #define USERPAGER_CLI_MANAGED_PROCESS_H_

@@ -38,7 +38,7 @@ struct StatisticsHead {
   uint32_t io = 0;
   uint32_t uses_move = 0;
   uint32_t kernel_mode_faults = 0;
-  uint32_t follows_machine = 0;  // 1: the memory limit is the machine's to change (memory:auto)
+  uint32_t zero = 0;
 };
 
 // What became of a request.

@@ -11,7 +11,8 @@
 namespace userpager {
 namespace {
 
-// Five a shard, the page file and the statistics page; more than that are kept as well, but a program can close them.
+// Five a shard, the page file and the statistics page; more than that are kept as well, but a
+// program can close them.
 constexpr unsigned kMost = 512;
 // How many numbers below the limit are looked at first. Programs that want many descriptors go up
 // from the bottom.

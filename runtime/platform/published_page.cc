@@ -154,7 +154,10 @@ Errno PublishedPage::AnnounceIn(const char* directory) {
     lock_mapping_ = nullptr;
   }
   close(file);
-  if (failed == 0) strncpy(path_, path.c_str(), sizeof path_ - 1);
+  if (failed == 0) {
+    strncpy(path_, path.c_str(), sizeof path_ - 1);
+    announced_ = true;
+  }
   return failed;
 }
 
@@ -182,9 +185,7 @@ Errno PublishedPage::WriteAnnouncement(int file) {
 }
 
 void PublishedPage::Withdraw() {
-  if (path_[0] == '\0' || getpid() != process_) return;
-  unlink(path_);
-  path_[0] = '\0';
+  if (getpid() == process_ && announced_.exchange(false)) unlink(path_);
 }
 
 void PublishedPage::ForgetInChild() {

@@ -79,7 +79,8 @@ class PublishedPage {
   uint64_t announcement_device_ = 0;
   uint64_t announcement_inode_ = 0;
   int process_ = 0;  // that made the announcement
-  char path_[PATH_MAX] = {};  // of the announcement; empty: there is none
+  char path_[PATH_MAX] = {};  // of the announcement
+  std::atomic<bool> announced_{false};
 };
 
 }  // namespace userpager

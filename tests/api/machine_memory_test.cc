@@ -32,6 +32,7 @@ class FakeMachine {
           "30 23 0:26 " + root + " /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
   }
   MachineMemory Read() const { return MachineMemory::Read(root_.path().c_str()); }
+  MachineLook Look() const { return LookAtMachine(root_.path().c_str()); }
 
  private:
   TempDirectory root_;
@@ -134,6 +135,24 @@ TEST(MachineMemoryTest, ThisMachine) {
   EXPECT_EQ(memory.total_bytes, pages * page_bytes);
   EXPECT_GT(memory.allowed_bytes, 0u);
   EXPECT_LE(memory.allowed_bytes, memory.total_bytes);
+}
+
+TEST(MachineMemoryTest, PressureOfTheGroupComesBeforeTheMachines) {
+  FakeMachine machine;
+  machine.MountVersion2();
+  EXPECT_FALSE(machine.Look().knows_stalls);
+  machine.Write("proc/pressure/memory",
+                "some avg10=0.00 avg60=0.00 avg300=0.00 total=17\nfull avg10=0.00 total=5\n");
+  EXPECT_TRUE(machine.Look().knows_stalls);
+  EXPECT_EQ(machine.Look().stall_us, 17u);
+  machine.Write("sys/fs/cgroup/a/b/memory.pressure", "some avg10=1.00 total=99\n");
+  machine.Write("sys/fs/cgroup/a/b/memory.max", "1048576\n");
+  EXPECT_EQ(machine.Look().stall_us, 99u);
+  EXPECT_EQ(machine.Look().allowed_bytes, kMiB);
+  EXPECT_EQ(machine.Look().total_bytes, kTotal);
+  EXPECT_EQ(machine.Look().available_bytes, 1024u);
+  machine.Write("sys/fs/cgroup/a/b/memory.pressure", "nothing of the kind\n");
+  EXPECT_EQ(machine.Look().stall_us, 17u);
 }
 
 }  // namespace

@@ -154,6 +154,16 @@ TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   EXPECT_TRUE(Names(Refusal("memory"), "option \"memory\": \"\" is not"));
 }
 
+TEST(OptionsTest, MemoryMayFollowTheMachine) {
+  userpager_options options = Parsed("memory:auto");
+  EXPECT_EQ(options.memory_mode, USERPAGER_MEMORY_AUTO);
+  EXPECT_EQ(options.memory_limit_bytes, 0u);
+  LogLine error;
+  EXPECT_EQ(ParseOptions("memory:1G", "test", kMachine, &options, &error), 0);
+  EXPECT_EQ(options.memory_mode, USERPAGER_MEMORY_FIXED);
+  EXPECT_EQ(Defaults().memory_mode, USERPAGER_MEMORY_FIXED);
+}
+
 TEST(OptionsTest, AKeyGivenTwiceIsAnError) {
   EXPECT_TRUE(Names(Refusal("memory:1G,memory:1G"), "\"memory\" is given twice"));
 }
@@ -178,10 +188,10 @@ TEST(OptionsTest, CheckFindsEachBadField) {
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = 0; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = Pager::kMaxShards + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->stats_page, 7, 4); }));
-  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved_zero = 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[12] = 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->without = USERPAGER_FEATURE_ALL + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->encrypt, 7, sizeof o->encrypt); }));
+  EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->memory_mode, 7, 4); }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->page_file[0] = '\0'; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(o->page_file, 'x', 4096); }));
   // As C would store them: no enumerator of C++ has these values.

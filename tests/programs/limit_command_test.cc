@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -111,6 +114,76 @@ TEST_F(LimitCommandTest, AskedByManyAtATime) {
   for (auto& asker : askers) EXPECT_EQ(0, asker->Finish());
   ExpectContents();
   EXPECT_EQ(0, program_->Finish());
+}
+
+// A cgroup of the test's own, in the hierarchy that limits memory.
+class MemoryGroup {
+ public:
+  MemoryGroup() {
+    std::ifstream groups("/proc/self/cgroup");
+    for (std::string line; std::getline(groups, line);) {
+      const bool one = line.find(":memory:") != std::string::npos;
+      const bool two = line.compare(0, 3, "0::") == 0 &&
+                       std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
+      if (!one && !two) continue;
+      const std::string mount = one ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
+      path_ = mount + line.substr(line.rfind(':') + 1) + "/userpager_test_" +
+              std::to_string(getpid());
+      limit_file_ = one ? "/memory.limit_in_bytes" : "/memory.max";
+    }
+    std::error_code error;
+    made_ = !path_.empty() && std::filesystem::create_directory(path_, error) &&
+            std::filesystem::exists(path_ + limit_file_);
+  }
+  ~MemoryGroup() {
+    if (!path_.empty()) rmdir(path_.c_str());
+  }
+  bool made() const { return made_; }
+  const std::string& path() const { return path_; }
+  void SetLimit(uint64_t bytes) const { std::ofstream(path_ + limit_file_) << bytes; }
+
+ private:
+  std::string path_;
+  std::string limit_file_;
+  bool made_ = false;
+};
+
+TEST(MemoryAutoTest, FollowsTheGroup) {
+  const MemoryGroup group;
+  if (!group.made()) GTEST_SKIP() << "no cgroup with a memory limit can be made here";
+  group.SetLimit(256 * kMiB);
+  const std::string complaints = testing::TempDir() + "userpager_auto_" + std::to_string(getpid());
+  {
+    TalkingProgram program({"sh", "-c",
+                            "echo $$ > " + group.path() + "/cgroup.procs && exec " USERPAGER_TOOL
+                            " run --memory auto cat 2> " + complaints});
+    program.WriteLine("here");
+    ASSERT_EQ("here", program.ReadLine());
+    EXPECT_EQ(128 * kMiB, StatOf(program.number(), "memory_limit_bytes"));
+    group.SetLimit(64 * kMiB);
+    constexpr int kPatienceSeconds = 120;
+    for (int i = 0; i < kPatienceSeconds * 10; ++i) {
+      if (StatOf(program.number(), "memory_limit_bytes") == 48 * kMiB) break;
+      usleep(100'000);
+    }
+    EXPECT_EQ(48 * kMiB, StatOf(program.number(), "memory_limit_bytes"));
+    // Who sets a limit has it.
+    EXPECT_EQ(0, Tool({"limit", std::to_string(program.number()), "50M"}).status);
+    std::string said;
+    for (int i = 0; i < kPatienceSeconds * 10; ++i) {
+      std::ifstream file(complaints);
+      said.assign(std::istreambuf_iterator<char>(file), {});
+      if (said.find("no longer follows") != std::string::npos) break;
+      usleep(100'000);
+    }
+    EXPECT_NE(std::string::npos,
+              said.find("goes from 128 to 48 MiB: the machine or the process's cgroup allows"))
+        << said;
+    EXPECT_NE(std::string::npos, said.find("a memory limit of 50 MiB was set")) << said;
+    EXPECT_EQ(50 * kMiB, StatOf(program.number(), "memory_limit_bytes"));
+    EXPECT_EQ(0, program.Finish());
+  }
+  std::filesystem::remove(complaints);
 }
 
 }  // namespace
