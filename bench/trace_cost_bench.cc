@@ -127,7 +127,8 @@ int Main(const std::vector<std::string>& arguments) {
   unsigned pairs = 21;
   std::string wanted = "all";
   for (const std::string& argument : arguments) {
-    const std::string value = argument.substr(std::min(argument.find('='), argument.size() - 1) + 1);
+    const size_t before_value = std::min(argument.find('='), argument.size() - 1);
+    const std::string value = argument.substr(before_value + 1);
     if (absl::StartsWith(argument, "--child=")) {
       for (const Work& work : kWorks) {
         if (value == work.name) return DoWork(work);

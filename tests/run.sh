@@ -132,8 +132,8 @@ if setarch --addr-no-randomize true 2> /dev/null; then
   fixed_addresses=(setarch --addr-no-randomize)
 fi
 
-# Each is built, then tested. clang, with warnings and its thread-safety analysis as errors, builds the
-# tests with ThreadSanitizer and everything else without.
+# Each is built, then tested. clang, with warnings and its thread-safety analysis as errors, builds
+# the tests with ThreadSanitizer and everything else without.
 release="for release, with g++"
 asan="with AddressSanitizer and UndefinedBehaviorSanitizer"
 tsan="with ThreadSanitizer, by clang"

@@ -188,8 +188,9 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  * USERPAGER_ERROR_INVALID_OPTION with `options` unchanged and a message that names the fault. */
 USERPAGER_API int userpager_options_parse(userpager_options* options, const char* text);
 
-/* Starts the process's pager; records where USERPAGER_TRACE names a file. NULL: defaults, changed by
- * USERPAGER_CONF. A failed one leaves nothing, and may be tried again. 0 or a userpager_error. */
+/* Starts the process's pager; records where USERPAGER_TRACE names a file. NULL: defaults, changed
+ * by USERPAGER_CONF. A failed one leaves nothing, and may be tried again. Returns 0 or a
+ * userpager_error. */
 USERPAGER_API int userpager_start(const userpager_options* options);
 
 /* The line that says what failed in the calling thread's last failing call of a function of this

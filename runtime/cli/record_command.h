@@ -10,13 +10,13 @@ namespace userpager::cli {
 
 inline constexpr std::string_view kRecordHelp =
     "usage: userpager record [-o FILE] [options of run] [--] program [arguments]\n"
-    "  Executes the program as userpager run does, and records what the pager does: each fault, and\n"
-    "  what is paged in and out. userpager report makes a page of it.\n"
+    "  Executes the program as userpager run does, and records what the pager does: each fault,\n"
+    "  and what is paged in and out. userpager report makes a page of it.\n"
     "\n"
     "options:\n"
-    "  -o FILE               where to record (default userpager.trace); each %p in the name stands\n"
-    "                        for the process id, and the programs that it starts are then recorded\n"
-    "                        as well, each to its own file. A file that is no trace file is never\n"
+    "  -o FILE               where to record (default userpager.trace); each %p in the name\n"
+    "                        stands for the process id, and the programs that it starts are then\n"
+    "                        recorded as well, each to its own file. A file that is no trace file is never\n"
     "                        overwritten.\n"
     "  all others            as userpager run has them\n"
     "\n"

@@ -110,8 +110,8 @@ class Adviser {
     } else if (ahead < total_.pages_in / 10 && Faults(total_, FaultKind::kHard) >= kFew) {
       Say("Pages are read back in no order that could be foreseen: only " +
               Percent(Share(ahead, total_.pages_in)) + " were read ahead of demand.",
-          "If the program knows what it will touch next, PrefetchVirtualMemory tells the pager; data"
-          " that is used together should lie together.");
+          "If the program knows what it will touch next, PrefetchVirtualMemory tells the pager;"
+          " data that is used together should lie together.");
     }
   }
 
@@ -138,8 +138,8 @@ class Adviser {
     Say(Format("%s were written to the page file, and %s read back.",
                SizeText(Bytes(total_.pages_out)).c_str(),
                SizeText(Bytes(total_.pages_in)).c_str()),
-        "Memory whose content is not needed any more is written all the same: free it, or give it up"
-        " (MEM_RESET, DiscardVirtualMemory, MADV_DONTNEED).");
+        "Memory whose content is not needed any more is written all the same: free it, or give it"
+        " up (MEM_RESET, DiscardVirtualMemory, MADV_DONTNEED).");
   }
 
   void Enough() {

@@ -13,13 +13,13 @@ inline constexpr char kMemoryNote[] =
     " buffers, all that counts against the limit.";
 
 inline constexpr char kRegionsNote[] =
-    "A region is one reservation of address space (of a preloaded program: a mapping, or what malloc"
-    " took for many blocks); of a reservation larger than 1 GiB, a part of it. Which code allocated"
+    "A region is one reservation of address space (of a preloaded program: a mapping, or what"
+    " malloc took for many blocks); of a reservation larger than 1 GiB, a part of it. Which code allocated"
     " it was not recorded.";
 
 inline constexpr char kMissNote[] =
-    "How this is estimated: a recording shows faults, not every access. To the right of the limit it"
-    " assumes that more memory would have kept the pages that were dropped last: a page that was"
+    "How this is estimated: a recording shows faults, not every access. To the right of the limit"
+    " it assumes that more memory would have kept the pages that were dropped last: a page that was"
     " read back would still have been there if few enough others were dropped after it. That is"
     " exact for reads of the page file as long as pages leave in the same order; how much would"
     " have been read ahead may differ. To the left it assumes that less memory would have dropped"

@@ -128,8 +128,8 @@ std::string DrawCurves(const ChartText& text, Span span, const std::vector<doubl
   }
   if (!mark.label.empty()) {
     const double x = across.At(mark.at);
-    svg += Format("<line class=\"axis\" stroke-dasharray=\"4 3\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\""
-                  " y2=\"%.1f\"/>\n",
+    svg += Format("<line class=\"axis\" stroke-dasharray=\"4 3\" x1=\"%.1f\" y1=\"%.1f\""
+                  " x2=\"%.1f\" y2=\"%.1f\"/>\n",
                   x, kPlotTop - 6, x, bottom);
     svg += SvgText(x + 5, kPlotTop + 4, "", mark.label);
   }

@@ -1,8 +1,11 @@
 // Guard pages, one test for each rule (see virtual_alloc_test.cc). One access, one exception.
+#include <fcntl.h>
 #include <unistd.h>
+#include <userpager/userpager.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -231,8 +234,15 @@ TEST_F(GuardPageTest, FA7_SystemCallEndsItWithEfault) {
   if (Stats().kernel_mode_faults == 0) {
     GTEST_SKIP() << "needs the right to have faults of system calls answered (CAP_SYS_PTRACE)";
   }
+  const char* chosen = getenv("USERPAGER_TEST_OPTIONS");
+  userpager_options options;
+  userpager_options_init(&options);
+  ASSERT_EQ(userpager_options_parse(&options, chosen == nullptr ? "" : chosen), 0);
+  if ((options.without & USERPAGER_FEATURE_THREAD_ID) != 0) {
+    GTEST_SKIP() << "without thread_id nobody knows which thread is in a system call";
+  }
   int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
   std::byte* base = CommitGuarded();
   ExceptionRecorder recorder(&ExceptionRecorder::GoOn);
   for (int round = 0; round < 20; ++round) {

@@ -60,7 +60,9 @@ TEST_P(RecordingOfPager, HasWhatTheCountersHave) {
   const uint64_t pages_out = counted.pages_out.value();
   const uint64_t hard = counted.faults[static_cast<unsigned>(FaultKind::kHard)].value();
   uint64_t faults[kFaultKindCount];
-  for (unsigned kind = 0; kind < kFaultKindCount; ++kind) faults[kind] = counted.faults[kind].value();
+  for (unsigned kind = 0; kind < kFaultKindCount; ++kind) {
+    faults[kind] = counted.faults[kind].value();
+  }
   pager.StopNow();
 
   TraceFile file;

@@ -64,7 +64,8 @@ TEST(TraceRing, LosesNothingBetweenTwoThreadsButWhatItCounts) {
     last_look = done.load();
     for (auto events = ring.Peek(); !events.empty(); events = ring.Peek()) {
       for (const TraceEvent& event : events) {
-        ordered = ordered && (taken == 0 || event.time_ns > last) && event.page == event.time_ns * 2;
+        const bool is_next = taken == 0 || event.time_ns > last;
+        ordered = ordered && is_next && event.page == event.time_ns * 2;
         last = event.time_ns;
         ++taken;
       }
