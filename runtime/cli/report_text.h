@@ -14,8 +14,8 @@ inline constexpr char kMemoryNote[] =
 
 inline constexpr char kRegionsNote[] =
     "A region is one reservation of address space (of a preloaded program: a mapping, or what"
-    " malloc took for many blocks); of a reservation larger than 1 GiB, a part of it. Which code allocated"
-    " it was not recorded.";
+    " malloc took for many blocks); of a reservation larger than 1 GiB, a part of it. Which code"
+    " allocated it was not recorded.";
 
 inline constexpr char kMissNote[] =
     "How this is estimated: a recording shows faults, not every access. To the right of the limit"
