@@ -121,7 +121,8 @@ uint64_t ReadMeminfo(const char* root, std::string_view label) {
   LineReader lines(Path().Append(root).Append("/proc/meminfo").c_str());
   while (const auto line = lines.Next()) {
     if (!line->starts_with(label)) continue;
-    std::string_view rest = line->substr(label.size());
+    std::string_view rest = *line;
+    rest.remove_prefix(label.size());
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
     return NumberIn(rest).value_or(0) * 1024;
   }
@@ -216,7 +217,10 @@ std::optional<uint64_t> ReadStalls(const char* path) {
   constexpr std::string_view kTotal = " total=";
   if (!line.has_value() || !line->starts_with("some ")) return std::nullopt;
   const size_t at = line->find(kTotal);
-  return at == line->npos ? std::nullopt : NumberIn(line->substr(at + kTotal.size()));
+  if (at == line->npos) return std::nullopt;
+  std::string_view total = *line;
+  total.remove_prefix(at + kTotal.size());
+  return NumberIn(total);
 }
 
 // Of the process's group, or, where that is not told, of the machine.
