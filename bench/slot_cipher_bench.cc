@@ -31,7 +31,7 @@ class Pages {
 };
 
 void CountPages(benchmark::State& state) {
-  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kPageBytes));
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kPageBytes));
 }
 
 bool Start(benchmark::State& state, SlotCipher* cipher) {

@@ -108,9 +108,12 @@ int userpager_set_memory_limit(uint64_t bytes) {
 }
 
 int userpager_hold(const void* address, uint64_t bytes, userpager_hold_use use) {
-  return ExplainedInside([=](LogLine* error) {
-    return userpager::Hold(address, bytes, static_cast<unsigned>(use), error);
-  });
+  // As C may have given it, which need not be one of its names.
+  unsigned given = 0;
+  static_assert(sizeof given == sizeof use);
+  memcpy(&given, &use, sizeof given);
+  return ExplainedInside(
+      [=](LogLine* error) { return userpager::Hold(address, bytes, given, error); });
 }
 
 int userpager_release(const void* address, uint64_t bytes) {

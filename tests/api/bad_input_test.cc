@@ -430,13 +430,16 @@ Call Fuzzer::DrawLimits() {
 Call Fuzzer::DrawHold() {
   void* address = Address();
   const uint64_t bytes = Size();
-  const auto use = static_cast<userpager_hold_use>(Pick(5) == 0 ? Pick(1000) : Pick(2));
+  const auto use = static_cast<unsigned>(Pick(5) == 0 ? Pick(1000) : Pick(2));
+  // As C calls it, where an enum may have any value.
+  using HoldOfC = int (*)(const void*, uint64_t, unsigned);
+  const auto hold = reinterpret_cast<HoldOfC>(reinterpret_cast<void*>(&userpager_hold));
   if (Pick(2) == 0) {
     return DoDirect("userpager_release",
                     [&] { return static_cast<DWORD>(userpager_release(address, bytes)); });
   }
   return DoDirect("userpager_hold",
-                  [&] { return static_cast<DWORD>(userpager_hold(address, bytes, use)); });
+                  [&] { return static_cast<DWORD>(hold(address, bytes, use)); });
 }
 
 using BadInputTest = VirtualMemoryTest;

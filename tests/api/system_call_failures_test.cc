@@ -145,7 +145,8 @@ TEST_F(SystemCallFailuresTest, ReserveAndCommit) {
 }
 
 TEST_F(SystemCallFailuresTest, CommitPart) {
-  for (const DWORD protection : {PAGE_READWRITE, PAGE_EXECUTE_READWRITE, PAGE_NOACCESS}) {
+  for (const int each : {PAGE_READWRITE, PAGE_EXECUTE_READWRITE, PAGE_NOACCESS}) {
+    const auto protection = static_cast<DWORD>(each);
     FailEach({[&] { ReserveAnew(); }, [&] { return CommitAt(base_ + kP, kG, protection); },
               [&] { ExpectRun(base_, kBytes, MEM_RESERVE, 0); },
               [&] { ExpectRun(base_ + kP, kG, MEM_COMMIT, protection); }, [&] { ReleaseIt(); }});
@@ -154,7 +155,8 @@ TEST_F(SystemCallFailuresTest, CommitPart) {
 }
 
 TEST_F(SystemCallFailuresTest, Protect) {
-  for (const DWORD protection : {PAGE_READONLY, PAGE_NOACCESS, PAGE_EXECUTE_READ}) {
+  for (const int each : {PAGE_READONLY, PAGE_NOACCESS, PAGE_EXECUTE_READ}) {
+    const auto protection = static_cast<DWORD>(each);
     DWORD old = 0;
     FailEach({[&] { MixStates(); },
               [&] { return VirtualProtect(base_, kBytes, protection, &old) != 0; },

@@ -73,7 +73,7 @@ TEST(MissCurve, IsExactForMoreOfAMemoryThatDropsInTheSameOrder) {
   LruMemory recorded(kPages, &curve);
   for (const uint64_t page : accesses) recorded.Touch(page);
   ASSERT_GT(recorded.misses(), 500u);
-  for (const size_t more : {0, 1, 2, 7, 20, 50, 75, 76, 100}) {
+  for (const size_t more : {0u, 1u, 2u, 7u, 20u, 50u, 75u, 76u, 100u}) {
     LruMemory larger(kPages + more, nullptr);
     for (const uint64_t page : accesses) larger.Touch(page);
     EXPECT_EQ(larger.misses(), curve.PagesRead(static_cast<int64_t>(more))) << more;
@@ -85,7 +85,7 @@ TEST(MissCurve, IsExactForMoreOfAMemoryThatDropsInTheSameOrder) {
 
 TEST(MissCurve, PagesThatWereParkedForLongestWouldHaveGoneFirst) {
   MissCurve curve;
-  for (const uint64_t page : {1, 2, 3}) curve.Take(PageEvent(TraceKind::kParked, page));
+  for (const uint64_t page : {1u, 2u, 3u}) curve.Take(PageEvent(TraceKind::kParked, page));
   curve.Take(PageEvent(TraceKind::kSoft, 2));
   EXPECT_EQ(0u, curve.PagesRead(0));
   EXPECT_EQ(0u, curve.PagesRead(-1));  // page 1 alone would have been dropped

@@ -23,12 +23,6 @@ constexpr uint64_t kMostRounds = 64;
 
 }  // namespace
 
-#if defined(__SANITIZE_THREAD__)
-// The hooks that tests hang into faults run in the handler of a signal where the faulting thread
-// answers itself. That signal comes of a touch of managed memory, so never in the middle of malloc.
-extern "C" const char* __tsan_default_options() { return "report_signal_unsafe=0"; }
-#endif
-
 bool Eventually(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (!condition()) {
