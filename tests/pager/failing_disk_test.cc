@@ -113,8 +113,8 @@ TEST_P(FailingDiskTest, NoWriteSucceedsForAWhile) {
   EXPECT_NE(log.find("(EIO)"), std::string::npos) << log;
   EXPECT_FALSE((*pager_)->page_file().refuses());
   // What the disk refused for itself is not held against its slots for ever: of all that failed, a
-  // few slots are gone. (Writes that were under way when the disk came back may end later, and begin
-  // a row of failures of their own.)
+  // few slots are gone. (Writes that were under way when the disk came back may end later, and
+  // begin a row of failures of their own.)
   EXPECT_GE((*pager_)->CommitLimitNow().value() + 4 * Shard::kSlotFailures, promise);
   EXPECT_EQ(pager_->Counters().lost_pages.value(), 0u);
   EXPECT_TRUE((*pager_)->CheckConsistency());
