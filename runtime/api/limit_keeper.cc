@@ -1,7 +1,6 @@
 #include "runtime/api/limit_keeper.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -9,11 +8,11 @@
 
 #include "runtime/api/machine_memory.h"
 #include "runtime/base/clock.h"
+#include "runtime/platform/own_thread.h"
 
 namespace userpager {
 namespace {
 
-constexpr size_t kStackBytes = 256 * 1024;
 constexpr int kMillisecondsBetweenLooks = 1000;
 constexpr uint64_t kLookNs = 1'000'000'000;
 
@@ -25,19 +24,9 @@ Errno LimitKeeper::Start(PublishedPage& published, Change change, uint64_t small
   follows_ = smallest_bytes != 0;
   advisor_ = LimitAdvisor(smallest_bytes);
   own_limit_bytes_ = LimitBytes();
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  // The thread inherits a mask that blocks everything: the program's signals are not for it.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread;
-  const Errno failed = pthread_create(&thread, &attributes, &ThreadMain, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
+  const Errno failed = StartOwnThread(&ThreadMain, this, &thread);
+  if (failed == 0) pthread_detach(thread);
   return failed;
 }
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -14,14 +13,15 @@
 #include <new>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/system_call.h"
 #include "runtime/page_file/checksum.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/platform/own_thread.h"
 
 namespace userpager {
 namespace {
 
 constexpr uint64_t kSecondNs = 1'000'000'000;
-constexpr size_t kStackBytes = 256 * 1024;
 
 uint64_t UnixNanoseconds() {
   timespec now;
@@ -68,7 +68,8 @@ Recording::~Recording() {
 Errno Recording::Open(const char* path, LogLine* error) {
   LogLine name = NameOf(path);
   *error << "cannot record to " << name.text() << ": ";
-  file_ = Descriptors::Keep(open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
+  file_ = Descriptors::Keep(USERPAGER_CALL(
+      kOpen, open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600)));
   if (file_ < 0) {
     const Errno failed = errno;
     *error << ErrnoText{failed} << "; give the name of a file that can be written";
@@ -83,7 +84,7 @@ Errno Recording::Open(const char* path, LogLine* error) {
     *error << "it is no trace file, and would be overwritten; remove it, or give another name";
     return EEXIST;
   }
-  if (ftruncate(file_, 0) == 0) return 0;
+  if (USERPAGER_CALL(kTruncate, ftruncate(file_, 0)) == 0) return 0;
   const Errno failed = errno;
   *error << ErrnoText{failed};
   return failed;
@@ -124,17 +125,7 @@ Errno Recording::Start(const char* path, unsigned shards, LogLine* error) {
   if (failed == 0) failed = WriteHeader(shards);
   if (failed == 0) {
     sem_init(&end_wanted_, 0, 0);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStackBytes);
-    // The thread inherits a mask that blocks everything: the program's signals are not for it.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&thread_, &attributes, ThreadMain, this);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
+    failed = StartOwnThread(ThreadMain, this, &thread_);
   }
   started_.store(failed == 0);
   if (failed != 0) *error << "cannot record to " << path << ": " << ErrnoText{failed};

@@ -1,7 +1,6 @@
 #include "runtime/pager/shard_thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -14,12 +13,11 @@
 #include "runtime/page_file/thread_engine.h"
 #include "runtime/page_file/uring_engine.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/platform/own_thread.h"
 
 namespace userpager {
 namespace {
 
-// The thread's frames are small, and nothing on it recurses.
-constexpr size_t kStackBytes = 256 * 1024;
 constexpr uint64_t kMillisecond = 1'000'000;
 
 }  // namespace
@@ -82,22 +80,6 @@ Errno ShardThread::Open(LogLine* error) {
   const Errno failed = errno;
   *error << "cannot start: the eventfd that wakes the pager's thread could not be made: "
          << ErrnoText{failed};
-  return failed;
-}
-
-Errno StartOwnThread(void* (*main)(void*), void* argument, pthread_t* thread) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  // The thread inherits the mask.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const Errno failed =
-      USERPAGER_CALL_OF_THREADS(kThread, pthread_create(thread, &attributes, main, argument));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
   return failed;
 }
 

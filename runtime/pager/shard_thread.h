@@ -19,10 +19,6 @@
 
 namespace userpager {
 
-// Makes a thread of the runtime's own: with a small stack, and all signals blocked, as they are the
-// program's. Returns what pthread_create does.
-Errno StartOwnThread(void* (*main)(void*), void* argument, pthread_t* thread);
-
 class ShardThread {
  public:
   // `peers`: all shards of the pager, this one among them. `counters`: as in ShardParts.

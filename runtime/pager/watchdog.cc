@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "runtime/pager/shard_thread.h"
+#include "runtime/platform/own_thread.h"
 
 namespace userpager {
 

@@ -3,7 +3,7 @@
 #include <userpager/userpager.h>
 #include <userpager/virtual_alloc.h>
 
-#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -13,28 +13,16 @@
 #include "tests/api/virtual_memory_fixture.h"
 #include "tests/support/captured_log.h"
 #include "tests/support/child_process.h"
+#include "tests/support/refusals.h"
+#include "tests/support/temp_directory.h"
 
 namespace userpager_tests {
 namespace {
 
 using userpager::CallFaults;
-using userpager::CallKind;
+using userpager::kRefusals;
+using userpager::Refusal;
 
-struct Refusal {
-  CallKind kind;
-  int error;
-};
-constexpr Refusal kRefusals[] = {
-    {CallKind::kMap, ENOMEM},          {CallKind::kUnmap, ENOMEM},
-    {CallKind::kAdvise, ENOMEM},       {CallKind::kRegister, ENOMEM},
-    {CallKind::kCopy, ENOMEM},         {CallKind::kOpen, EMFILE},
-    {CallKind::kDescriptor, EMFILE},   {CallKind::kThread, EAGAIN},
-    {CallKind::kUserfaultfd, EMFILE},  {CallKind::kHandshake, EINVAL},
-    {CallKind::kRing, EPERM},          {CallKind::kGrow, ENOSPC},
-    {CallKind::kGrow, EIO},            {CallKind::kTruncate, EIO},
-    {CallKind::kLook, EIO},            {CallKind::kReadFile, EIO},
-    {CallKind::kWriteFile, EIO},
-};
 // A start that makes more calls of one kind than that makes them without end.
 constexpr uint64_t kMostCalls = 400;
 
@@ -53,14 +41,22 @@ std::string UsePager() {
 
 constexpr const char* kNoSuchCall = "no such call";
 
-std::string StartWithFailure(const Refusal& refusal, uint64_t n, const char* others) {
+struct StartCase {
+  const char* name;
+  const char* options;
+  bool recorded = false;
+};
+
+std::string StartWithFailure(const Refusal& refusal, uint64_t n, const StartCase& start) {
   return userpager::InChild([=]() -> std::string {
+    const userpager::TempDirectory directory;
+    if (start.recorded) setenv("USERPAGER_TRACE", (directory / "trace").c_str(), 1);
     const userpager::CapturedLog log;
     userpager_options options;
     userpager_options_init(&options);
     options.memory_limit_bytes = 8 * kMiB;
     options.page_file_max_bytes = 16 * kMiB;
-    if (userpager_options_parse(&options, others) != 0) return userpager_error_message();
+    if (userpager_options_parse(&options, start.options) != 0) return userpager_error_message();
     const size_t open_before = OpenDescriptors();
     CallFaults::FailNth(refusal.kind, n, refusal.error);
     const int failed = userpager_start(&options);
@@ -77,7 +73,7 @@ std::string StartWithFailure(const Refusal& refusal, uint64_t n, const char* oth
   });
 }
 
-class StartFailuresTest : public testing::TestWithParam<const char*> {};
+class StartFailuresTest : public testing::TestWithParam<StartCase> {};
 
 TEST_P(StartFailuresTest, EachCallInTurn) {
   uint64_t total = 0;
@@ -94,12 +90,11 @@ TEST_P(StartFailuresTest, EachCallInTurn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Options, StartFailuresTest,
-                         testing::Values("shards:2", "io:threads", "faults:inline"),
-                         [](const auto& tested) {
-                           std::string name = tested.param;
-                           std::erase(name, ':');
-                           return name;
-                         });
+                         testing::Values(StartCase{"Shards", "shards:2"},
+                                         StartCase{"Threads", "io:threads"},
+                                         StartCase{"Inline", "faults:inline"},
+                                         StartCase{"Recorded", "shards:1", true}),
+                         [](const auto& tested) { return tested.param.name; });
 
 }  // namespace
 }  // namespace userpager_tests

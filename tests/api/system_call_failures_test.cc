@@ -10,35 +10,21 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <functional>
 #include <string>
 
 #include "runtime/base/system_call.h"
 #include "tests/api/virtual_memory_fixture.h"
 #include "tests/support/captured_log.h"
+#include "tests/support/refusals.h"
 
 namespace userpager_tests {
 namespace {
 
 using userpager::CallFaults;
-using userpager::CallKind;
+using userpager::kRefusals;
+using userpager::Refusal;
 
-struct Refusal {
-  CallKind kind;
-  int error;
-};
-constexpr Refusal kRefusals[] = {
-    {CallKind::kMap, ENOMEM},       {CallKind::kUnmap, ENOMEM},
-    {CallKind::kProtect, ENOMEM},   {CallKind::kAdvise, ENOMEM},
-    {CallKind::kLockMemory, EAGAIN}, {CallKind::kDiscardMany, ENOMEM},
-    {CallKind::kRegister, ENOMEM},  {CallKind::kCopy, ENOMEM},
-    {CallKind::kCopy, EAGAIN},      {CallKind::kMove, ENOMEM},
-    {CallKind::kMove, EBUSY},       {CallKind::kMove, EAGAIN},
-    {CallKind::kGrow, ENOSPC},      {CallKind::kGrow, EIO},
-    {CallKind::kTruncate, EIO},     {CallKind::kOpen, EMFILE},
-    {CallKind::kDescriptor, EMFILE}, {CallKind::kThread, EAGAIN},
-};
 // An operation that makes more calls of one kind than that makes them without end.
 constexpr uint64_t kMostCalls = 400;
 

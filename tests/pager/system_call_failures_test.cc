@@ -2,26 +2,20 @@
 // and comes back: a program never sees it, nothing is lost, and nothing is left over.
 #include <signal.h>
 
-#include <cerrno>
 #include <memory>
 #include <string>
 
 #include "gtest/gtest.h"
-#include "runtime/base/system_call.h"
 #include "tests/stress/page_content.h"
 #include "tests/support/captured_log.h"
 #include "tests/support/failing_engine.h"
 #include "tests/support/guarded_access.h"
+#include "tests/support/refusals.h"
 #include "tests/support/running_pager.h"
 #include "tests/support/sanitizers.h"
 
 namespace userpager {
 namespace {
-
-struct Refusal {
-  CallKind kind;
-  int error;
-};
 
 class PagingWithFailures : public testing::TestWithParam<Road> {
  protected:
@@ -52,11 +46,6 @@ class PagingWithFailures : public testing::TestWithParam<Road> {
 
 TEST_P(PagingWithFailures, NothingIsLost) {
   const CapturedLog log;
-  constexpr Refusal kRefusals[] = {
-      {CallKind::kCopy, ENOMEM},        {CallKind::kCopy, EAGAIN}, {CallKind::kMove, ENOMEM},
-      {CallKind::kMove, EBUSY},         {CallKind::kMove, EAGAIN}, {CallKind::kDiscardMany, ENOMEM},
-      {CallKind::kProtect, ENOMEM},     {CallKind::kMap, ENOMEM},  {CallKind::kAdvise, ENOMEM},
-  };
   // One after the other; from there on with growing gaps, as an instrumented run takes long.
   constexpr uint64_t kAll = kInstrumented ? 3 : 10;
   uint32_t generation = 0;

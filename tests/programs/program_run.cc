@@ -14,7 +14,7 @@
 #include <sstream>
 #include <utility>
 
-extern char** environ;
+#include "tests/programs/spawn_texts.h"
 
 namespace userpager::programs {
 namespace {
@@ -29,26 +29,13 @@ std::string ReadAll(int file) {
   return text;
 }
 
-std::vector<char*> Pointers(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 }  // namespace
 
 RunningProgram::RunningProgram(const std::vector<std::string>& command,
                                const RunOptions& options)
     : output_(memfd_create("output", MFD_CLOEXEC)),
       complaints_(memfd_create("complaints", MFD_CLOEXEC)) {
-  std::vector<std::string> environment = options.environment;
-  if (!options.memory.empty()) {
-    environment.push_back(std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY);
-    environment.push_back("USERPAGER_CONF=memory:" + options.memory + "," + options.configuration);
-  }
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-  std::vector<std::string> arguments = command;
+  SpawnTexts texts(command, options);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   const std::string input = options.input.empty() ? "/dev/null" : options.input;
@@ -56,8 +43,8 @@ RunningProgram::RunningProgram(const std::vector<std::string>& command,
   posix_spawn_file_actions_adddup2(&files, output_, 1);
   posix_spawn_file_actions_adddup2(&files, complaints_, 2);
   pid_t child = 0;
-  if (posix_spawnp(&child, arguments[0].c_str(), &files, nullptr, Pointers(arguments).data(),
-                   Pointers(environment).data()) == 0) {
+  if (posix_spawnp(&child, texts.program(), &files, nullptr, texts.arguments(),
+                   texts.environment()) == 0) {
     id_ = child;
   }
   posix_spawn_file_actions_destroy(&files);

@@ -8,29 +8,12 @@
 
 #include <cerrno>
 
-extern char** environ;
+#include "tests/programs/spawn_texts.h"
 
 namespace userpager::programs {
-namespace {
-
-std::vector<char*> Pointers(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-}  // namespace
-
 TalkingProgram::TalkingProgram(const std::vector<std::string>& command,
                                const RunOptions& options) {
-  std::vector<std::string> environment = options.environment;
-  if (!options.memory.empty()) {
-    environment.push_back(std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY);
-    environment.push_back("USERPAGER_CONF=memory:" + options.memory + "," + options.configuration);
-  }
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-  std::vector<std::string> arguments = command;
+  SpawnTexts texts(command, options);
   int to[2];
   int from[2];
   if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) return;
@@ -38,8 +21,8 @@ TalkingProgram::TalkingProgram(const std::vector<std::string>& command,
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, to[0], 0);
   posix_spawn_file_actions_adddup2(&files, from[1], 1);
-  if (posix_spawnp(&number_, arguments[0].c_str(), &files, nullptr, Pointers(arguments).data(),
-                   Pointers(environment).data()) != 0) {
+  if (posix_spawnp(&number_, texts.program(), &files, nullptr, texts.arguments(),
+                   texts.environment()) != 0) {
     number_ = 0;
   }
   posix_spawn_file_actions_destroy(&files);

@@ -1,0 +1,31 @@
+#include "tests/programs/spawn_texts.h"
+
+#include <unistd.h>
+
+namespace userpager::programs {
+namespace {
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+SpawnTexts::SpawnTexts(const std::vector<std::string>& command, const RunOptions& options)
+    : argument_texts_(command), environment_texts_(options.environment) {
+  if (!options.memory.empty()) {
+    environment_texts_.push_back(std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY);
+    environment_texts_.push_back("USERPAGER_CONF=memory:" + options.memory + "," +
+                                 options.configuration);
+  }
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    environment_texts_.emplace_back(*entry);
+  }
+  arguments_ = Pointers(argument_texts_);
+  environment_ = Pointers(environment_texts_);
+}
+
+}  // namespace userpager::programs
