@@ -6,6 +6,7 @@
 
 #include <userpager/virtual_alloc.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "runtime/address_space/protection.h"
@@ -20,6 +21,11 @@ DWORD CheckAllocationType2(DWORD type);
 DWORD CheckAllocationProtection(DWORD type, DWORD protect);
 // ERROR_SUCCESS or ERROR_INVALID_PARAMETER.
 DWORD CheckFreeType(DWORD type);
+
+// Whether an allocation of this type at this address makes a region of its own.
+inline bool Reserves(uint64_t address, DWORD type) {
+  return (type & MEM_RESERVE) != 0 || (address == 0 && (type & MEM_COMMIT) != 0);
+}
 
 // nullopt where private memory cannot have that protection.
 std::optional<Protection> DecodeProtection(DWORD protect);

@@ -26,6 +26,7 @@ constinit Lock lifecycle{LockRank::kLifecycle};
 
 constexpr const char* kVariable = "USERPAGER_CONF";
 constexpr const char* kRecordingVariable = "USERPAGER_TRACE";
+constexpr const char* kCallersVariable = "USERPAGER_TRACE_CALLERS";
 
 // Copies what the caller gave, or makes options from the environment.
 int ChooseOptions(const userpager_options* given, const MachineMemory& machine,
@@ -105,6 +106,7 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.replacement = PolicyOf(options.policy);
   // As with kVariable: not for a program with more rights than its user.
   chosen.record_to = secure_getenv(kRecordingVariable);
+  chosen.record_callers = secure_getenv(kCallersVariable) != nullptr;
   chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
   chosen.without = options.without;
   return chosen;

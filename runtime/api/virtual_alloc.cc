@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "runtime/api/allocation_callers.h"
 #include "runtime/api/allocation_flags.h"
 #include "runtime/api/exported_call.h"
 #include "runtime/api/reservations.h"
@@ -23,27 +24,38 @@ DWORD CheckProcess(HANDLE process) {
   return userpager::IsThisProcess(process) ? ERROR_SUCCESS : ERROR_INVALID_HANDLE;
 }
 
+// `caller`: the return address of the exported function.
+void* Allocate(HANDLE process, void* at, SIZE_T bytes, DWORD type, DWORD protect,
+               const void* caller) {
+  DWORD error = userpager::CheckAllocationType(type);
+  if (error == 0) error = userpager::CheckAllocationProtection(type, protect);
+  const uint64_t address = AddressOfPointer(at);
+  if (error == 0 && !userpager::PagesOfRange(address, bytes)) error = ERROR_INVALID_PARAMETER;
+  if (error == 0) error = CheckProcess(process);
+  if (!Done(error)) return nullptr;
+  const userpager::Protection protection = *userpager::DecodeProtection(protect);
+  const auto made = OnReservations<Reservations::Allocated>([=](Reservations& reservations) {
+    return reservations.Allocate(address, bytes, type, protection);
+  });
+  if (!Done(made.error)) return nullptr;
+  void* base = reinterpret_cast<void*>(made.address);
+  if (userpager::Reserves(address, type)) userpager::TellCallers(base, bytes, caller);
+  return base;
+}
+
 }  // namespace
 
 HANDLE GetCurrentProcess(void) { return reinterpret_cast<HANDLE>(intptr_t{-1}); }
 
 LPVOID VirtualAlloc(LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType, DWORD flProtect) {
-  return VirtualAllocEx(GetCurrentProcess(), lpAddress, dwSize, flAllocationType, flProtect);
+  return Allocate(GetCurrentProcess(), lpAddress, dwSize, flAllocationType, flProtect,
+                  __builtin_return_address(0));
 }
 
 LPVOID VirtualAllocEx(HANDLE hProcess, LPVOID lpAddress, SIZE_T dwSize, DWORD flAllocationType,
                       DWORD flProtect) {
-  DWORD error = userpager::CheckAllocationType(flAllocationType);
-  if (error == 0) error = userpager::CheckAllocationProtection(flAllocationType, flProtect);
-  const uint64_t address = AddressOfPointer(lpAddress);
-  if (error == 0 && !userpager::PagesOfRange(address, dwSize)) error = ERROR_INVALID_PARAMETER;
-  if (error == 0) error = CheckProcess(hProcess);
-  if (!Done(error)) return nullptr;
-  const userpager::Protection protection = *userpager::DecodeProtection(flProtect);
-  const auto made = OnReservations<Reservations::Allocated>([=](Reservations& reservations) {
-    return reservations.Allocate(address, dwSize, flAllocationType, protection);
-  });
-  return Done(made.error) ? reinterpret_cast<void*>(made.address) : nullptr;
+  return Allocate(hProcess, lpAddress, dwSize, flAllocationType, flProtect,
+                  __builtin_return_address(0));
 }
 
 BOOL VirtualFree(LPVOID lpAddress, SIZE_T dwSize, DWORD dwFreeType) {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <optional>
 
+#include "runtime/api/allocation_callers.h"
 #include "runtime/api/allocation_flags.h"
 #include "runtime/api/exported_call.h"
 #include "runtime/api/reservations.h"
@@ -136,7 +137,12 @@ PVOID VirtualAlloc2(HANDLE Process, PVOID BaseAddress, SIZE_T Size, ULONG Alloca
         }
         return reservations.Allocate(address, Size, AllocationType, protection);
       });
-  return Done(made.error) ? reinterpret_cast<void*>(made.address) : nullptr;
+  if (!Done(made.error)) return nullptr;
+  void* base = reinterpret_cast<void*>(made.address);
+  if (userpager::Reserves(address, AllocationType)) {
+    userpager::TellCallers(base, Size, __builtin_return_address(0));
+  }
+  return base;
 }
 
 PVOID VirtualAllocFromApp(PVOID BaseAddress, SIZE_T Size, ULONG AllocationType,

@@ -15,7 +15,7 @@ bool IsOutput(const std::string& argument) {
 }
 
 bool WantsValue(const std::string& argument) {
-  return argument.compare(0, 2, "--") == 0 && argument != "--verbose" &&
+  return argument.compare(0, 2, "--") == 0 && argument != "--verbose" && argument != "--callers" &&
          argument.find('=') == std::string::npos;
 }
 

@@ -18,12 +18,15 @@ inline constexpr std::string_view kRecordHelp =
     "                        stands for the process id, and the programs that it starts are then\n"
     "                        recorded as well, each to its own file. A file that is no trace\n"
     "                        file is never overwritten.\n"
+    "  --callers             records too which code asks for memory, for the page's list of\n"
+    "                        regions; costs something at each mapping and at each extent or\n"
+    "                        large block of malloc's, and nothing at a fault\n"
     "  all others            as userpager run has them\n"
     "\n"
     "exit status: as of userpager run; 126 also where the file cannot be written\n"
     "\n"
     "example:\n"
-    "  userpager record -o sort.trace --memory 256M -- sort -S 4G large.txt\n"
+    "  userpager record -o sort.trace --callers --memory 256M -- sort -S 4G large.txt\n"
     "  userpager report sort.trace\n";
 
 // `arguments` are those after "record". As RunCommand.

@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "runtime/base/types.h"
+#include "runtime/cli/call_sites.h"
 #include "runtime/cli/format.h"
 #include "runtime/cli/report_advice.h"
 #include "runtime/cli/report_charts.h"
@@ -105,9 +106,11 @@ std::string Filtered(const char* id, const TraceSummary& summary, Draw draw) {
   return Tag("figure", std::string("id=\"") + id + "\"", html);
 }
 
-std::string RegionRow(const RegionUse& use, const std::string& name, const std::string& pick) {
-  std::string cells = Tag("td", "", name);
+// `code`: who asked for it; nullptr where that was not recorded.
+std::string RegionRow(const RegionUse& use, const std::string& pick, const CallSite* code) {
+  std::string cells = Tag("td", "", pick);
   cells += Tag("td", "class=\"address\"", Escaped(RegionName(use)));
+  if (code != nullptr) cells += Tag("td", "class=\"code\"", Escaped(code->name));
   for (const uint64_t count : use.faults) cells += Tag("td", "", CountText(count));
   cells += Tag("td", "", DurationText(static_cast<double>(use.all_waited_ns())));
   cells += Tag("td", "", SizeText(Bytes(use.pages_in)));
@@ -116,26 +119,49 @@ std::string RegionRow(const RegionUse& use, const std::string& name, const std::
   return Tag("tr", "data-pick=\"" + pick + "\" tabindex=\"0\" role=\"button\"", cells);
 }
 
-std::string RegionTable(const TraceSummary& summary) {
-  std::string rows;
-  for (const char* title : {"", "region", "demand-zero", "soft", "hard", "write-protect", "waited",
-                            "read", "written", "ahead: used / wasted"}) {
+std::string CallersOf(const std::vector<CallSite>& sites) {
+  std::string html = Tag("p", "class=\"quiet\"", kCallersNote);
+  for (size_t i = 0; i < sites.size(); ++i) {
+    std::string frames;
+    for (const std::string& frame : sites[i].frames) frames += Tag("li", "", Escaped(frame));
+    const std::string name = sites[i].frames.empty() ? "not known" : Escaped(sites[i].name);
+    html += Tag("details", "",
+                Tag("summary", "", Format("region %zu: ", i + 1) + name) + Tag("ol", "", frames));
+  }
+  return Tag("section", "id=\"callers\"", Tag("h2", "", "Who asked for them") + html);
+}
+
+std::string RegionTable(const TraceFile& file, const TraceSummary& summary) {
+  const bool has_callers = !file.callers().empty();
+  CallSites names(file);
+  std::vector<CallSite> sites;
+  for (const size_t shown : summary.shown()) {
+    const RegionUse& use = summary.regions()[shown];
+    sites.push_back(names.Of(use.first_page, use.page_count, use.reserved_ns, use.released_ns));
+  }
+  std::string rows = Tag("th", "", "") + Tag("th", "", "region");
+  if (has_callers) rows += Tag("th", "class=\"code\"", "asked for by");
+  for (const char* title : {"demand-zero", "soft", "hard", "write-protect", "waited", "read",
+                            "written", "ahead: used / wasted"}) {
     rows += Tag("th", "", title);
   }
   rows = Tag("tr", "", rows);
   for (size_t i = 0; i < summary.shown().size(); ++i) {
     rows += RegionRow(summary.regions()[summary.shown()[i]], std::to_string(i + 1),
-                      std::to_string(i + 1));
+                      has_callers ? &sites[i] : nullptr);
   }
   rows += Tag("tr", "data-pick=\"0\" tabindex=\"0\" role=\"button\" class=\"all\"",
               Tag("td", "", "all") +
                   Tag("td", "",
                       CountText(summary.regions().size() - 1) + " regions were there in all") +
-                  Tag("td", "colspan=\"8\"", ""));
+                  Tag("td", has_callers ? "colspan=\"9\"" : "colspan=\"8\"", ""));
+  const std::string note =
+      std::string(kRegionsNote) + (has_callers ? "" : std::string(" ") + kNoCallersNote);
   return Tag("section", "id=\"regions\"",
              Tag("h2", "", "Regions whose faults took longest") +
-                 Tag("p", "class=\"quiet\"", kRegionsNote) +
-                 Tag("div", "class=\"wide\"", Tag("table", "", rows)));
+                 Tag("p", "class=\"quiet\"", note) +
+                 Tag("div", "class=\"wide\"", Tag("table", "", rows))) +
+         (has_callers ? CallersOf(sites) : "");
 }
 
 std::string MissRow(const TraceSummary& summary, double times) {
@@ -197,7 +223,7 @@ std::string ReportPage(const TraceFile& file, const TraceSummary& summary) {
   body += Filtered("traffic", summary, TrafficChart);
   body += Chart("memory", MemoryChart(file, summary));
   body += Tag("p", "class=\"quiet\"", kMemoryNote);
-  body += MissSection(summary) + RegionTable(summary);
+  body += MissSection(summary) + RegionTable(file, summary);
   return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width\">\n"
          "<meta name=\"color-scheme\" content=\"light dark\">\n"

@@ -14,8 +14,18 @@ inline constexpr char kMemoryNote[] =
 
 inline constexpr char kRegionsNote[] =
     "A region is one reservation of address space (of a preloaded program: a mapping, or what"
-    " malloc took for many blocks); of a reservation larger than 1 GiB, a part of it. Which code"
-    " allocated it was not recorded.";
+    " malloc took for many blocks); of a reservation larger than 1 GiB, a part of it.";
+
+inline constexpr char kNoCallersNote[] =
+    "Which code asked for them was not recorded; userpager record --callers does that.";
+
+inline constexpr char kCallersNote[] =
+    "Who asked for a region is who asked for the largest part of it at once, and of such the first:"
+    " of a region of malloc's, that is the call for which it was made, or a large block; what is"
+    " given to small blocks later is not recorded. Callers are found by the tables that compilers"
+    " write for exceptions, and end before code that has none. Names come from the symbol tables of"
+    " the files as they are now, where the build-id is the same, or from debugging symbols in"
+    " /usr/lib/debug.";
 
 inline constexpr char kMissNote[] =
     "How this is estimated: a recording shows faults, not every access. To the right of the limit"
@@ -57,6 +67,9 @@ table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;
 th,td{padding:5px 8px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
 th{color:var(--quiet);font-weight:500}
 td.address,th:nth-child(2){text-align:left}.plain th,.plain td{text-align:right}
+td.code,th.code{text-align:left}td.code{max-width:340px;overflow:hidden;text-overflow:ellipsis}
+#callers details{margin:6px 0;font-size:13px}#callers ol{margin:4px 0;overflow-wrap:anywhere}
+#callers summary{cursor:pointer;overflow-wrap:anywhere}
 tr[data-pick]{cursor:pointer}tr[data-pick]:hover,tr.picked{background:var(--pick)}
 .band{cursor:pointer}.band rect{fill:transparent}
 .band:hover rect,.band:focus-visible rect{fill:var(--text);fill-opacity:.08}

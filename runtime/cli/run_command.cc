@@ -32,6 +32,7 @@ struct Wishes {
   std::string children;
   std::string statistics;
   std::string recording;
+  bool callers = false;  // are recorded as well
   bool verbose = false;
   std::vector<std::string> command;
 };
@@ -76,6 +77,10 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
       wishes->verbose = true;
       continue;
     }
+    if (arguments[i] == "--callers") {
+      wishes->callers = true;
+      continue;
+    }
     const size_t equals = arguments[i].find('=');
     const std::string name = arguments[i].substr(0, equals);
     const bool apart = equals == std::string::npos;
@@ -88,6 +93,9 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
   }
   wishes->command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
   if (wishes->command.empty()) return ComplainOfUsage("no program is named");
+  if (wishes->callers && wishes->recording.empty()) {
+    return ComplainOfUsage("--callers is for a recording; give --trace FILE as well");
+  }
   const bool known = wishes->children.empty() || wishes->children == "paged" ||
                      wishes->children == "none";
   return known ? 0 : ComplainOfUsage("--children is paged or none");
@@ -172,6 +180,7 @@ int CheckRecording(const std::string& name) {
   SetVariable("USERPAGER_CHILDREN", wishes.children);
   SetVariable("USERPAGER_STATS", wishes.statistics);
   SetVariable("USERPAGER_TRACE", wishes.recording);
+  SetVariable("USERPAGER_TRACE_CALLERS", wishes.callers ? "1" : "");
   if (wishes.verbose) {
     std::cerr << "userpager: " << path << " with " << library << ", USERPAGER_CONF="
               << wishes.configuration << '\n';

@@ -27,6 +27,8 @@ inline constexpr std::string_view kRunHelp =
     "  --trace FILE          records what the pager does, for userpager report; %p in the name\n"
     "                        stands for the process id, and the programs that it starts are\n"
     "                        recorded as well then, each to its own file\n"
+    "  --callers             with --trace: records too which code asks for memory: its callers,\n"
+    "                        at each mapping, and each extent or large block of malloc's\n"
     "  --verbose             says what is run, and how\n"
     "\n"
     "exit status: the program's, or 2 for bad options, 127 where there is no such program, 126\n"

@@ -100,25 +100,43 @@ std::string TraceFile::ReadBlock(const std::string& path, size_t* at, uint64_t n
     return Damaged(path, *at, "the block has other bytes than were written");
   }
   *at = end;
-  switch (block->kind) {
+  const char* wrong = TakeBlock(*block, records);
+  return wrong == nullptr ? "" : Damaged(path, *at, wrong);
+}
+
+const char* TraceFile::TakeBlock(const TraceBlock& block, const char* records) {
+  const size_t bytes = block.record_count * kTraceRecordBytes;
+  switch (block.kind) {
     case TraceBlockKind::kEvents:
-      if (block->shard >= dropped_of_.size()) return Damaged(path, *at, "there is no such shard");
+      if (block.shard >= dropped_of_.size()) return "there is no such shard";
       blocks_.push_back(
-          {block->shard, {reinterpret_cast<const TraceEvent*>(records), block->record_count}});
-      event_count_ += block->record_count;
-      dropped_of_[block->shard] = block->dropped;
-      return "";
+          {block.shard, {reinterpret_cast<const TraceEvent*>(records), block.record_count}});
+      event_count_ += block.record_count;
+      dropped_of_[block.shard] = block.dropped;
+      return nullptr;
     case TraceBlockKind::kSamples: {
       const auto* samples = reinterpret_cast<const TraceSample*>(records);
-      samples_.insert(samples_.end(), samples, samples + block->record_count);
-      return "";
+      samples_.insert(samples_.end(), samples, samples + block.record_count);
+      return nullptr;
     }
+    case TraceBlockKind::kCallers:
+      if (bytes % sizeof(TraceCallers) != 0) return "it has a part of a record";
+      for (size_t i = 0; i < bytes; i += sizeof(TraceCallers)) {
+        callers_.push_back({reinterpret_cast<const TraceCallers*>(records + i), modules_.size()});
+      }
+      return nullptr;
+    case TraceBlockKind::kModules:
+      if (bytes % sizeof(TraceModule) != 0) return "it has a part of a record";
+      for (size_t i = 0; i < bytes; i += sizeof(TraceModule)) {
+        modules_.push_back(reinterpret_cast<const TraceModule*>(records + i));
+      }
+      return nullptr;
     case TraceBlockKind::kEnd:
-      dropped_ = block->dropped;
+      dropped_ = block.dropped;
       has_end_ = true;
-      return "";
+      return nullptr;
   }
-  return Damaged(path, *at, "a block is of an unknown kind");
+  return "a block is of an unknown kind";
 }
 
 }  // namespace userpager::cli

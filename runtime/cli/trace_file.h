@@ -19,6 +19,11 @@ class TraceFile {
     std::span<const TraceEvent> events;
   };
 
+  struct Callers {
+    const TraceCallers* record;
+    size_t modules;  // so many of modules() were written before
+  };
+
   TraceFile() = default;
   ~TraceFile();
   TraceFile(const TraceFile&) = delete;
@@ -32,6 +37,9 @@ class TraceFile {
   // In the order in which they were written, which for each shard is the order of events.
   const std::vector<Events>& blocks() const { return blocks_; }
   const std::vector<TraceSample>& samples() const { return samples_; }
+  // Who asked for memory, where that was recorded, and the modules that their code is in.
+  const std::vector<Callers>& callers() const { return callers_; }
+  const std::vector<const TraceModule*>& modules() const { return modules_; }
   uint64_t event_count() const { return event_count_; }
   // Events that found no room while it was recorded.
   uint64_t dropped() const { return dropped_; }
@@ -41,12 +49,16 @@ class TraceFile {
  private:
   std::string ReadBlocks(const std::string& path);
   std::string ReadBlock(const std::string& path, size_t* at, uint64_t number);
+  // Of a block that is whole. What is wrong with what it says, or nullptr.
+  const char* TakeBlock(const TraceBlock& block, const char* records);
 
   const char* data_ = nullptr;  // mapped
   size_t bytes_ = 0;
   const TraceHeader* header_ = nullptr;
   std::vector<Events> blocks_;
   std::vector<TraceSample> samples_;
+  std::vector<Callers> callers_;
+  std::vector<const TraceModule*> modules_;
   std::vector<uint64_t> dropped_of_;  // by shard
   uint64_t event_count_ = 0;
   uint64_t dropped_ = 0;

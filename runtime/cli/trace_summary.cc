@@ -80,7 +80,9 @@ void TraceSummary::Count(const TraceEvent& event, size_t region) {
   if (event.kind == TraceKind::kReserved) {
     regions_[region].first_page = event.page;
     regions_[region].page_count = event.page_count;
+    regions_[region].reserved_ns = event.time_ns;
   }
+  if (event.kind == TraceKind::kReleased) regions_[region].released_ns = event.time_ns;
   CountIn(event, &total_);
   CountIn(event, &regions_[region]);
   switch (event.kind) {

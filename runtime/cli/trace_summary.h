@@ -22,6 +22,8 @@ namespace userpager::cli {
 struct RegionUse {
   uint64_t first_page = 0;
   uint64_t page_count = 0;
+  uint64_t reserved_ns = 0;
+  uint64_t released_ns = UINT64_MAX;  // as long as it is there
   uint64_t faults[kFaultKindCount] = {};
   uint64_t waited_ns[kFaultKindCount] = {};
   uint64_t pages_in = 0;

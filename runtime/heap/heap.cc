@@ -17,6 +17,10 @@ constexpr unsigned kArenas = 4;
 constexpr int kPlainArena = 1 << 20 | 1 << 8;
 // What was freed goes back soon: kept, it would be written to the page file.
 constexpr ptrdiff_t kDecayMilliseconds = 1000;
+// From here on a block has extents of its own, mostly.
+constexpr size_t kLargeBlockBytes = size_t{1} << 20;
+// One call makes one extent, and perhaps one for jemalloc itself.
+constexpr unsigned kMostExtents = 4;
 
 struct CodeRange {
   uintptr_t begin = 0;
@@ -35,12 +39,27 @@ constinit std::atomic<unsigned> next_arena{0};
 constinit CodeRange c_library;
 constinit CodeRange dynamic_linker;
 [[gnu::tls_model("initial-exec")]] constinit thread_local bool bound = false;
+// Bound, and nothing is to be told: what every call looks at.
+[[gnu::tls_model("initial-exec")]] constinit thread_local bool quick = false;
+
+// Extents that the thread's call has made, while they are to be told.
+struct NewExtents {
+  struct {
+    void* at;
+    size_t bytes;
+  } made[kMostExtents];
+  unsigned count = 0;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local NewExtents extents{};
 
 void* MapExtent(userpager_je_extent_hooks*, void* at, size_t bytes, size_t alignment, bool* zero,
                 bool* commit, unsigned) {
   if (at != nullptr) return nullptr;
   void* made = the_source.map(bytes, alignment);
   if (made == nullptr) return nullptr;
+  if (the_source.tell != nullptr && extents.count < kMostExtents) {
+    extents.made[extents.count++] = {made, bytes};
+  }
   *zero = true;
   *commit = true;
   return made;
@@ -99,6 +118,19 @@ void SetDecay(unsigned arena, const char* name) {
                                   sizeof milliseconds);
 }
 
+// Tells the source, which may allocate for itself, what a call has brought.
+void* Told(void* block, size_t bytes, const void* caller) {
+  const NewExtents made = extents;
+  extents.count = 0;
+  for (unsigned i = 0; i < made.count; ++i) {
+    the_source.tell(made.made[i].at, made.made[i].bytes, caller);
+  }
+  if (made.count == 0 && block != nullptr && bytes >= kLargeBlockBytes) {
+    the_source.tell(block, bytes, caller);
+  }
+  return block;
+}
+
 bool IsForPlainArena(const void* caller) {
   return c_library.Has(caller) || dynamic_linker.Has(caller);
 }
@@ -116,11 +148,17 @@ Errno Heap::Start(const HeapSource& source) {
   return 0;
 }
 
-void Heap::Prepare() {
-  if (bound || !started.load(std::memory_order_acquire)) [[likely]] return;
-  bound = true;
-  unsigned arena = arenas[next_arena.fetch_add(1, std::memory_order_relaxed) % kArenas];
-  (void)userpager_je_mallctl("thread.arena", nullptr, nullptr, &arena, sizeof arena);
+bool Heap::Prepare() {
+  if (quick || !started.load(std::memory_order_acquire)) [[likely]] return false;
+  const bool tells = the_source.tell != nullptr;
+  if (!bound) {
+    bound = true;
+    quick = !tells;
+    unsigned arena = arenas[next_arena.fetch_add(1, std::memory_order_relaxed) % kArenas];
+    (void)userpager_je_mallctl("thread.arena", nullptr, nullptr, &arena, sizeof arena);
+  }
+  extents.count = 0;
+  return tells;
 }
 
 void* Heap::Allocate(size_t bytes, const void* caller) {
@@ -129,8 +167,8 @@ void* Heap::Allocate(size_t bytes, const void* caller) {
     if (block == nullptr) errno = ENOMEM;
     return block;
   }
-  Prepare();
-  return userpager_je_malloc(bytes);
+  if (!Prepare()) [[likely]] return userpager_je_malloc(bytes);
+  return Told(userpager_je_malloc(bytes), bytes, caller);
 }
 
 void* Heap::AllocateZeros(size_t count, size_t bytes, const void* caller) {
@@ -143,8 +181,8 @@ void* Heap::AllocateZeros(size_t count, size_t bytes, const void* caller) {
     if (block == nullptr) errno = ENOMEM;
     return block;
   }
-  Prepare();
-  return userpager_je_calloc(count, bytes);
+  if (!Prepare()) [[likely]] return userpager_je_calloc(count, bytes);
+  return Told(userpager_je_calloc(count, bytes), count * bytes, caller);
 }
 
 void* Heap::AllocateAligned(size_t alignment, size_t bytes, const void* caller) {
@@ -153,14 +191,14 @@ void* Heap::AllocateAligned(size_t alignment, size_t bytes, const void* caller) 
     const int shift = std::max(0, __builtin_ctzl(alignment));
     return userpager_je_mallocx(std::max<size_t>(bytes, 1), kPlainArena | shift);
   }
-  Prepare();
-  return userpager_je_memalign(alignment, bytes);
+  if (!Prepare()) [[likely]] return userpager_je_memalign(alignment, bytes);
+  return Told(userpager_je_memalign(alignment, bytes), bytes, caller);
 }
 
 void* Heap::Resize(void* block, size_t bytes, const void* caller) {
   if (!IsForPlainArena(caller)) {
-    Prepare();
-    return userpager_je_realloc(block, bytes);
+    if (!Prepare()) [[likely]] return userpager_je_realloc(block, bytes);
+    return Told(userpager_je_realloc(block, bytes), bytes, caller);
   }
   if (block == nullptr) return Allocate(bytes, caller);
   if (bytes == 0) {

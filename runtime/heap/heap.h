@@ -25,6 +25,9 @@ struct HeapSource {
   void* (*map)(size_t bytes, size_t alignment);
   // Makes the pages zeros, and gives their memory back.
   bool (*empty)(void* at, size_t bytes);
+  // Told of each extent, and of each large block that needs none, when no lock of the allocator is
+  // held any more; `caller` as in Heap. nullptr where nobody wants to know.
+  void (*tell)(void* at, size_t bytes, const void* caller);
 };
 
 class Heap {
@@ -39,7 +42,8 @@ class Heap {
   static void* Resize(void* block, size_t bytes, const void* caller);
 
   // Binds the calling thread, if that is to be done. Before jemalloc's own functions are called.
-  static void Prepare();
+  // Whether the source is to be told of what comes of it.
+  static bool Prepare();
 
   // Around fork, in the thread that forks.
   static void HoldForFork();

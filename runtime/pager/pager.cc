@@ -105,13 +105,19 @@ void Pager::StartRecording() {
   recording_ = ArenaNew<Recording>(frames_, page_file_);
   if (recording_ == nullptr) {
     line << "cannot record: no memory for it";
-  } else if (recording_->Start(options_.record_to, options_.shards, &line) == 0) {
+  } else if (recording_->Start(options_.record_to, options_.shards, options_.record_callers,
+                               &line) == 0) {
+    wants_callers_ = options_.record_callers;
     return;
   }
   line << "; the program runs without a recording";
   line.Write();
   ArenaDelete(recording_);
   recording_ = nullptr;
+}
+
+void Pager::TellCallers(PageRange range, const CallStack& stack, uint32_t thread_id) {
+  if (recording_ != nullptr) recording_->AddCallers(range, stack, thread_id);
 }
 
 void Pager::EndRecording() {

@@ -37,6 +37,7 @@ namespace userpager {
 class IoEngine;
 class Recording;
 class ShardThread;
+struct CallStack;
 
 enum class IoEngineKind : uint8_t { kUring, kThreads };
 
@@ -54,6 +55,7 @@ struct PagerOptions {
   // Where to record what the shards do (recording.h); nullptr: nowhere. A recording that cannot
   // begin is told of on standard error, and the pager goes on without it.
   const char* record_to = nullptr;
+  bool record_callers = false;  // as well
   bool encrypt = false;  // what is written to the page file (SlotCipher)
   uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
@@ -85,6 +87,9 @@ class Pager {
   void Stop();
   // Writes the rest of the recording, where there is one, and its end. While faults go on.
   void EndRecording();
+  // Whether the recording wants to know who asks for memory, and who it was. The latter inside.
+  bool wants_callers() const { return wants_callers_; }
+  void TellCallers(PageRange range, const CallStack& stack, uint32_t thread_id);
 
   // The smallest memory limit that works with so many shards.
   static PageCount SmallestMemoryLimit(unsigned shards);
@@ -275,6 +280,7 @@ class Pager {
   PageFile page_file_;
   StatisticsPage* const page_ = nullptr;
   Recording* recording_ = nullptr;
+  bool wants_callers_ = false;
   ShardThread* shards_[kMaxShards] = {};
   Watchdog watchdog_;
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};

@@ -110,18 +110,26 @@ Errno Recording::WriteHeader(unsigned shards) {
   return WriteAll(&part, 1);
 }
 
-Errno Recording::Start(const char* path, unsigned shards, LogLine* error) {
+Errno Recording::MakeRings(unsigned shards) {
+  rings_ = ArenaArray<TraceRing>(shards);
+  Errno failed = rings_.ok() ? 0 : ENOMEM;
+  for (unsigned i = 0; i < shards && failed == 0; ++i) {
+    failed = (new (&rings_[i]) TraceRing)->Init(kRingEvents);
+  }
+  if (failed == 0 && wants_callers_) failed = callers_.Init();
+  if (failed == 0 && wants_callers_) failed = modules_.Init();
+  return failed;
+}
+
+Errno Recording::Start(const char* path, unsigned shards, bool wants_callers, LogLine* error) {
   LogLine refusal;
   if (const Errno failed = Open(path, &refusal); failed != 0) {
     *error << refusal.text();
     return failed;
   }
   process_ = getpid();
-  rings_ = ArenaArray<TraceRing>(shards);
-  Errno failed = rings_.ok() ? 0 : ENOMEM;
-  for (unsigned i = 0; i < shards && failed == 0; ++i) {
-    failed = (new (&rings_[i]) TraceRing)->Init(kRingEvents);
-  }
+  wants_callers_ = wants_callers;
+  Errno failed = MakeRings(shards);
   if (failed == 0) failed = WriteHeader(shards);
   if (failed == 0) {
     sem_init(&end_wanted_, 0, 0);
@@ -168,11 +176,37 @@ void Recording::Drain() {
     for (int part = 0; part < 2; ++part) {
       const auto events = ring.Peek();
       if (events.empty()) break;
-      WriteBlock(TraceBlockKind::kEvents, shard, events.data(), events.size(), ring.dropped());
+      WriteBlock(TraceBlockKind::kEvents, shard, events.data(), events.size_bytes(),
+                 ring.dropped());
       ring.Consume(events.size());
     }
   }
+  if (wants_callers_) WriteCallers();
   TakeSample();
+}
+
+void Recording::AddCallers(PageRange range, const CallStack& stack, uint32_t thread_id) {
+  TraceCallers record = {};
+  record.time_ns = NowNanoseconds();
+  record.page = range.begin.value();
+  record.page_count = range.count().value();
+  record.thread_id = thread_id;
+  record.frame_count = stack.count;
+  std::copy_n(stack.frames, stack.count, record.frames);
+  callers_.Add(record);
+}
+
+// The modules are looked at after the callers were taken: each is of one that was loaded then, or
+// has been unloaded since.
+void Recording::WriteCallers() {
+  const auto callers = callers_.Take();
+  if (callers.empty()) return;
+  const auto modules = modules_.TakeIfChanged();
+  if (!modules.empty()) {
+    WriteBlock(TraceBlockKind::kModules, 0, modules.data(), modules.size_bytes(), 0);
+  }
+  WriteBlock(TraceBlockKind::kCallers, 0, callers.data(), callers.size_bytes(),
+             callers_.dropped());
 }
 
 // Where nothing changes, one a second.
@@ -188,24 +222,23 @@ void Recording::TakeSample() {
   const bool same = memcmp(&as_before, &sample, sizeof sample) == 0;
   if (same && sample.time_ns - last_sample_.time_ns < kSecondNs) return;
   last_sample_ = sample;
-  WriteBlock(TraceBlockKind::kSamples, 0, &sample, 1, 0);
+  WriteBlock(TraceBlockKind::kSamples, 0, &sample, sizeof sample, 0);
 }
 
-void Recording::WriteBlock(TraceBlockKind kind, unsigned shard, const void* records, size_t count,
+void Recording::WriteBlock(TraceBlockKind kind, unsigned shard, const void* records, size_t bytes,
                            uint64_t dropped) {
   if (failed_) return;
-  const size_t bytes = count * kTraceRecordBytes;
   TraceBlock block = {};
   block.magic = kTraceBlockMagic;
   block.kind = kind;
   block.shard = static_cast<uint16_t>(shard);
-  block.record_count = static_cast<uint32_t>(count);
+  block.record_count = static_cast<uint32_t>(bytes / kTraceRecordBytes);
   block.checksum = Crc32c(records, bytes);
   block.number = blocks_++;
   block.dropped = Short(dropped);
   block.head_checksum = Crc32c(&block, offsetof(TraceBlock, head_checksum));
   iovec parts[2] = {{&block, sizeof block}, {const_cast<void*>(records), bytes}};
-  if (const Errno error = WriteAll(parts, count == 0 ? 1 : 2); error != 0) GiveUp(error);
+  if (const Errno error = WriteAll(parts, bytes == 0 ? 1 : 2); error != 0) GiveUp(error);
 }
 
 Errno Recording::WriteAll(iovec* parts, int count) {

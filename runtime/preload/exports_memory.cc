@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/api/allocation_callers.h"
 #include "runtime/preload/preload.h"
 
 #define USERPAGER_EXPORTED extern "C" __attribute__((visibility("default")))
@@ -26,25 +27,31 @@ int64_t Told(int64_t result) {
 int ToldInt(int64_t result) { return static_cast<int>(Told(result)); }
 void* ToldPointer(int64_t result) { return reinterpret_cast<void*>(Told(result)); }
 
-void* Map(void* at, size_t bytes, int access, int flags, int descriptor, off_t offset) {
+void* Map(void* at, size_t bytes, int access, int flags, int descriptor, off_t offset,
+          const void* caller) {
   LinuxMemory* memory = Preload::Active();
   if (memory == nullptr) {
     return reinterpret_cast<void*>(
         syscall(SYS_mmap, at, bytes, access, flags, descriptor, offset));
   }
-  return ToldPointer(memory->Map({AddressOf(at), bytes, access, flags, descriptor, offset}));
+  void* mapped =
+      ToldPointer(memory->Map({AddressOf(at), bytes, access, flags, descriptor, offset}));
+  if (mapped != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0) {
+    userpager::TellCallers(mapped, bytes, caller);
+  }
+  return mapped;
 }
 
 }  // namespace
 
 USERPAGER_EXPORTED void* mmap(void* at, size_t bytes, int access, int flags, int descriptor,
                               off_t offset) noexcept {
-  return Map(at, bytes, access, flags, descriptor, offset);
+  return Map(at, bytes, access, flags, descriptor, offset, __builtin_return_address(0));
 }
 
 USERPAGER_EXPORTED void* mmap64(void* at, size_t bytes, int access, int flags, int descriptor,
                                 off64_t offset) noexcept {
-  return Map(at, bytes, access, flags, descriptor, offset);
+  return Map(at, bytes, access, flags, descriptor, offset, __builtin_return_address(0));
 }
 
 USERPAGER_EXPORTED int munmap(void* at, size_t bytes) noexcept {
@@ -66,7 +73,10 @@ USERPAGER_EXPORTED void* mremap(void* at, size_t old_bytes, size_t new_bytes, in
   if (memory == nullptr) {
     return reinterpret_cast<void*>(syscall(SYS_mremap, at, old_bytes, new_bytes, flags, to));
   }
-  return ToldPointer(memory->Remap(AddressOf(at), old_bytes, new_bytes, flags, AddressOf(to)));
+  void* moved =
+      ToldPointer(memory->Remap(AddressOf(at), old_bytes, new_bytes, flags, AddressOf(to)));
+  if (moved != MAP_FAILED) userpager::TellCallers(moved, new_bytes, __builtin_return_address(0));
+  return moved;
 }
 
 USERPAGER_EXPORTED int mprotect(void* at, size_t bytes, int access) noexcept {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <new>
 
+#include "runtime/api/allocation_callers.h"
 #include "runtime/api/entry.h"
 #include "runtime/api/runtime.h"
 #include "runtime/base/check.h"
@@ -134,6 +135,10 @@ bool EmptyForHeap(void* at, size_t bytes) {
   return memory->Advise(reinterpret_cast<uint64_t>(at), bytes, MADV_DONTNEED) == 0;
 }
 
+void TellForHeap(void* at, size_t bytes, const void* caller) {
+  if (Preload::Active() != nullptr) TellCallers(at, bytes, caller);
+}
+
 // The stack of the thread that forks may be managed: nobody could bring it back in between. Page by
 // page, as what is beside it may be nobody's.
 void HoldStack(LinuxMemory& memory) {
@@ -163,7 +168,8 @@ void Preload::Start() {
   pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
   active.store(new (the_memory) LinuxMemory(Runtime::Get()->reservations()),
                std::memory_order_release);
-  if (Heap::Start({&MapForHeap, &EmptyForHeap}) != 0) {
+  const bool wants_callers = Runtime::Get()->pager().wants_callers();
+  if (Heap::Start({&MapForHeap, &EmptyForHeap, wants_callers ? &TellForHeap : nullptr}) != 0) {
     Refuse("its malloc cannot be replaced: the private jemalloc is not of version 5.3");
   }
   StatisticsFile::Begin();

@@ -99,7 +99,7 @@ TEST(Recording, WhatIsKeptAndWhatIsDroppedIsAllThereWas) {
   LogLine error;
   {
     Recording recording(frames, page_file);
-    ASSERT_EQ(0, recording.Start(path.c_str(), 1, &error)) << error.c_str();
+    ASSERT_EQ(0, recording.Start(path.c_str(), 1, false, &error)) << error.c_str();
     for (uint64_t i = 0; i < kEvents; ++i) {
       recording.ring(0)->Add({i, i, 1, 0, 0, 0, TraceKind::kSoft, 0});
     }
@@ -118,13 +118,13 @@ TEST(Recording, FilesOfOthersStayAsTheyAre) {
   const PageFile page_file;
   Recording recording(frames, page_file);
   LogLine error;
-  EXPECT_EQ(EEXIST, recording.Start(path.c_str(), 1, &error));
+  EXPECT_EQ(EEXIST, recording.Start(path.c_str(), 1, false, &error));
   EXPECT_THAT(error.c_str(), HasSubstr("it is no trace file"));
   std::string text;
   std::getline(std::ifstream(path) >> std::ws, text);
   EXPECT_EQ("Dear reader", text);
   Recording nowhere(frames, page_file);
-  EXPECT_EQ(ENOENT, nowhere.Start((folder / "no/such").c_str(), 1, &error));
+  EXPECT_EQ(ENOENT, nowhere.Start((folder / "no/such").c_str(), 1, false, &error));
 }
 
 TEST(Recording, OneRecordsToAFileAtATimeAndTheNextOverwritesIt) {
@@ -135,14 +135,14 @@ TEST(Recording, OneRecordsToAFileAtATimeAndTheNextOverwritesIt) {
   LogLine error;
   {
     Recording first(frames, page_file);
-    ASSERT_EQ(0, first.Start(path.c_str(), 1, &error)) << error.c_str();
+    ASSERT_EQ(0, first.Start(path.c_str(), 1, false, &error)) << error.c_str();
     for (int i = 0; i < 1000; ++i) first.ring(0)->Add({1, 1, 1, 0, 0, 0, TraceKind::kSoft, 0});
     Recording second(frames, page_file);
-    EXPECT_EQ(EBUSY, second.Start(path.c_str(), 1, &error));
+    EXPECT_EQ(EBUSY, second.Start(path.c_str(), 1, false, &error));
     EXPECT_THAT(error.c_str(), HasSubstr("another process records to it"));
   }
   Recording third(frames, page_file);
-  ASSERT_EQ(0, third.Start(path.c_str(), 2, &error)) << error.c_str();
+  ASSERT_EQ(0, third.Start(path.c_str(), 2, false, &error)) << error.c_str();
   third.Finish();
   third.Finish();
   TraceFile file;
@@ -157,7 +157,7 @@ TEST(Recording, TheProcessIdStandsInTheName) {
   const PageFile page_file;
   Recording recording(frames, page_file);
   LogLine error;
-  ASSERT_EQ(0, recording.Start((folder / "a%pb%p").c_str(), 1, &error)) << error.c_str();
+  ASSERT_EQ(0, recording.Start((folder / "a%pb%p").c_str(), 1, false, &error)) << error.c_str();
   const std::string id = std::to_string(getpid());
   struct stat status {};
   ASSERT_EQ(0, stat((folder / ("a" + id + "b" + id)).c_str(), &status));

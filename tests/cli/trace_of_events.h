@@ -23,7 +23,7 @@ inline void WriteTrace(const std::string& path, std::vector<TraceEvent> events,
   Recording recording(frames, page_file);
   LogLine error;
   const uint64_t began_ns = NowNanoseconds();
-  ASSERT_EQ(0, recording.Start(path.c_str(), 1, &error)) << error.c_str();
+  ASSERT_EQ(0, recording.Start(path.c_str(), 1, false, &error)) << error.c_str();
   for (TraceEvent& event : events) {
     event.time_ns += began_ns;
     recording.ring(0)->Add(event);

@@ -1,8 +1,10 @@
 // userpager record and userpager report, from a program that pages to a page in a real browser.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -97,6 +99,49 @@ TEST_F(ReportTest, APageThatABrowserShowsAndAClickFilters) {
   EXPECT_THAT(filtered.output, HasSubstr("<div data-for=\"0\" hidden=\"\">"));
   EXPECT_THAT(filtered.output, HasSubstr("<div data-for=\"1\">"));
   EXPECT_THAT(filtered.output, HasSubstr("<span>region 1: 0x"));
+}
+
+// A program that asks for memory in three ways, and pages a little.
+[[gnu::noinline]] char* AskMalloc() {
+  auto* block = static_cast<char*>(std::malloc(32 << 20));
+  asm volatile("" : : "r"(block) : "memory");
+  return block;
+}
+[[gnu::noinline]] char* AskMmap() {
+  void* block = mmap(nullptr, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  asm volatile("" : : "r"(block) : "memory");
+  return static_cast<char*>(block);
+}
+[[gnu::noinline]] size_t AskVector(std::vector<char>* vector) {
+  vector->resize(24 << 20, 1);
+  asm volatile("" : : "r"(vector) : "memory");
+  return vector->size();
+}
+TEST(Managed, DISABLED_AsksForMemory) {
+  char* blocks[] = {AskMalloc(), AskMmap()};
+  std::vector<char> vector;
+  ASSERT_EQ(size_t{24} << 20, AskVector(&vector));
+  for (size_t i = 0; i < (16 << 20); i += 4096) blocks[0][i] = blocks[1][i] = 1;
+}
+
+TEST_F(ReportTest, NamesTheCodeThatAskedForMemory) {
+  if (!IsThere("chromium")) GTEST_SKIP() << "needs the package chromium";
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const ProgramRun run = Tool({"record", "--callers", "-o", In("a.trace"), "--memory", "12M", "--",
+                               self, "--gtest_also_run_disabled_tests",
+                               "--gtest_filter=Managed.DISABLED_AsksForMemory"});
+  ASSERT_EQ(0, run.status) << run.complaints << run.output;
+  const ProgramRun report = Tool({"report", In("a.trace"), "-o", In("a.html")});
+  ASSERT_EQ(0, report.status) << report.complaints;
+  const ProgramRun shown = Browse(In("a.html"));
+  EXPECT_THAT(shown.complaints, Not(HasSubstr("CONSOLE"))) << shown.complaints;
+  for (const char* function : {"AskMalloc()", "AskMmap()", "AskVector("}) {
+    const std::string name = std::string("userpager::programs::(anonymous namespace)::") + function;
+    EXPECT_THAT(shown.output, HasSubstr("<td class=\"code\">" + name));
+  }
+  EXPECT_THAT(shown.output, HasSubstr(" (programs_report_test, build-id "));
+  // Without a recording there is nothing to tell it to.
+  EXPECT_EQ(2, Tool({"run", "--callers", "true"}).status);
 }
 
 TEST_F(ReportTest, OtherToolsCanReadIt) {
