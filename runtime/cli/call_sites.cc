@@ -26,12 +26,14 @@ bool IsLibraryOfLanguage(const std::string& module) {
                                   "libuserpager"});
 }
 
-// Templates of the C++ library, and ours, are compiled into the program.
+// What the headers of the C++ library, and <userpager/memory.hpp>, have compiled into the program.
 bool IsFunctionOfLibrary(const std::string& function) {
   constexpr std::string_view kVoid = "void ";
   const bool says_void = function.compare(0, kVoid.size(), kVoid) == 0;
   return BeginsWithOneOf(says_void ? function.substr(kVoid.size()) : function,
-                         {"std::", "__gnu_cxx::", "operator new", "userpager::"});
+                         {"std::", "__gnu_cxx::", "operator new", "userpager::allocator<",
+                          "userpager::internal::", "userpager::memory_resource::",
+                          "userpager::region::"});
 }
 
 std::string BuildId(const TraceModule& module) {

@@ -236,6 +236,24 @@ std::unique_ptr<CounterTotals> ManagedProcess::Counters() const {
   return totals;
 }
 
+std::vector<uint64_t> ManagedProcess::SamplesTold() const {
+  std::vector<uint64_t> told;
+  for (uint32_t i = 0; i < head_.shards; ++i) told.push_back(page().shards[i].samples.told());
+  return told;
+}
+
+std::vector<FaultSamples::Region> ManagedProcess::SamplesSince(
+    const std::vector<uint64_t>& told) const {
+  std::vector<FaultSamples::Region> regions;
+  for (uint32_t i = 0; i < std::min<size_t>(head_.shards, told.size()); ++i) {
+    const FaultSamples& samples = page().shards[i].samples;
+    const uint64_t now = samples.told();
+    const uint64_t kept = std::min<uint64_t>(now - told[i], FaultSamples::kKept);
+    for (uint64_t index = now - kept; index != now; ++index) regions.push_back(samples.At(index));
+  }
+  return regions;
+}
+
 userpager_stats ManagedProcess::Statistics(const CounterTotals& counters) const {
   userpager_stats stats = {};
   stats.struct_bytes = sizeof stats;

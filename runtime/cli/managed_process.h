@@ -44,6 +44,10 @@ class ManagedProcess {
   // Its counters at this moment, and its statistics with these. Neither ever waits.
   std::unique_ptr<CounterTotals> Counters() const;
   userpager_stats Statistics(const CounterTotals& counters) const;
+  // What was told of its faults' regions until now, by shard, and what was told since: as far as it
+  // is kept.
+  std::vector<uint64_t> SamplesTold() const;
+  std::vector<FaultSamples::Region> SamplesSince(const std::vector<uint64_t>& told) const;
   userpager_stats Statistics() const { return Statistics(*Counters()); }
 
   // Asks it to change its memory limit, and waits for the answer as long as it works on that.

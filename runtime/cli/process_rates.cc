@@ -1,14 +1,35 @@
 #include "runtime/cli/process_rates.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace userpager::cli {
+namespace {
+
+std::vector<RegionRates> RegionsOf(const std::vector<FaultSamples::Region>& samples) {
+  std::map<std::pair<uint64_t, uint64_t>, size_t> counts;
+  for (const FaultSamples::Region& region : samples) {
+    ++counts[{region.first_page, region.page_count}];
+  }
+  std::vector<RegionRates> regions;
+  for (const auto& [region, count] : counts) {
+    regions.push_back({region.first, region.second,
+                       static_cast<double>(count) / static_cast<double>(samples.size())});
+  }
+  std::stable_sort(regions.begin(), regions.end(),
+                   [](const RegionRates& a, const RegionRates& b) { return a.share > b.share; });
+  return regions;
+}
+
+}  // namespace
 
 ProcessLook LookAt(const ManagedProcess& process) {
   ProcessLook look;
   look.when = std::chrono::steady_clock::now();
   look.counters = process.Counters();
   look.stats = process.Statistics(*look.counters);
+  look.samples_told = process.SamplesTold();
   return look;
 }
 
@@ -40,6 +61,7 @@ ProcessRates RatesBetween(const ManagedProcess& process, const ProcessLook& befo
     faults.p999_ns = between.Percentile(999);
     rates.faults_per_second += faults.per_second;
   }
+  rates.regions = RegionsOf(process.SamplesSince(before.samples_told));
   rates.queued_per_second = rate_of(&userpager_stats::queued_faults);
   rates.reads_per_second = rate_of(&userpager_stats::file_reads);
   rates.read_bytes_per_second = rate_of(&userpager_stats::file_read_bytes);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/cli/managed_process.h"
 
@@ -14,6 +15,7 @@ struct ProcessLook {
   std::chrono::steady_clock::time_point when;
   std::unique_ptr<CounterTotals> counters;
   userpager_stats stats = {};
+  std::vector<uint64_t> samples_told;  // by shard
 };
 
 ProcessLook LookAt(const ManagedProcess& process);
@@ -25,6 +27,12 @@ struct FaultRates {
   uint64_t p50_ns = 0;
   uint64_t p99_ns = 0;
   uint64_t p999_ns = 0;
+};
+
+struct RegionRates {
+  uint64_t first_page = 0;
+  uint64_t page_count = 0;
+  double share = 0;  // of the process's faults
 };
 
 struct ProcessRates {
@@ -40,6 +48,8 @@ struct ProcessRates {
   double write_bytes_per_second = 0;
   double ahead_per_second = 0;       // pages read ahead
   double ahead_used_per_second = 0;  // pages of these that were found used
+  // Those with most faults first, by a sample of the faults.
+  std::vector<RegionRates> regions;
 };
 
 // `before` is a look at the same process, earlier.

@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/progress_line.h"
 #include "runtime/cli/report_page.h"
 #include "runtime/cli/trace_export.h"
 #include "runtime/cli/trace_file.h"
@@ -71,6 +72,11 @@ int WriteTo(const std::string& path, Write write) {
   return Complain("report", kFailed, path + " cannot be written: " + why);
 }
 
+TraceSummary Summarised(const TraceFile& file) {
+  ProgressLine progress("userpager report: " + std::to_string(file.event_count()) + " events");
+  return TraceSummary(file, [&](double share) { progress.Show(share); });
+}
+
 }  // namespace
 
 int ReportCommand(const std::vector<std::string>& arguments) {
@@ -88,7 +94,7 @@ int ReportCommand(const std::vector<std::string>& arguments) {
     status = WriteTo(wishes.chrome_trace, [&](std::ostream& out) { WriteChromeTrace(file, out); });
   }
   if (status != 0 || wishes.page.empty()) return status;
-  const TraceSummary summary(file);
+  const TraceSummary summary = Summarised(file);
   status = WriteTo(wishes.page, [&](std::ostream& out) { out << ReportPage(file, summary); });
   if (status == 0 && wishes.page != "-") std::cout << "The report is in " << wishes.page << '\n';
   return status;

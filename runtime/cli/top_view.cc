@@ -5,10 +5,13 @@
 #include <cstdio>
 #include <iterator>
 
+#include "runtime/base/types.h"
+
 namespace userpager::cli {
 namespace {
 
 constexpr int kBarColumns = 40;
+constexpr size_t kMostRegions = 5;
 constexpr const char* kFaultNames[kFaultKindCount] = {"first touch", "soft", "hard",
                                                       "write-protect"};
 
@@ -83,6 +86,20 @@ void AddTrouble(const userpager_stats& stats, std::vector<std::string>* lines) {
                           static_cast<unsigned long long>(stats.file_write_errors)));
 }
 
+void AddRegions(const ProcessRates& process, std::vector<std::string>* lines) {
+  if (process.regions.empty()) return;
+  lines->push_back("");
+  lines->push_back(Format("%-14s %10s %11s %11s", "REGIONS", "a second", "of faults", "size"));
+  for (size_t i = 0; i < std::min(process.regions.size(), kMostRegions); ++i) {
+    const RegionRates& region = process.regions[i];
+    lines->push_back(Format("%-14s %10.1f %10.1f%% %11s",
+                            Format("%llx", static_cast<unsigned long long>(
+                                               region.first_page << kPageShift)).c_str(),
+                            region.share * process.faults_per_second, 100 * region.share,
+                            Size(region.page_count << kPageShift).c_str()));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> TopTable(std::vector<ProcessRates> processes) {
@@ -131,6 +148,7 @@ std::vector<std::string> TopDetails(const ProcessRates& process) {
                            Duration(faults.p99_ns).c_str(), Duration(faults.p999_ns).c_str(),
                            static_cast<unsigned long long>(faults.total)));
   }
+  AddRegions(process, &lines);
   AddTrouble(stats, &lines);
   return lines;
 }

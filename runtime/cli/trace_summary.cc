@@ -54,14 +54,23 @@ std::string RegionName(const RegionUse& region) {
          SizeText(static_cast<double>(region.page_count << kPageShift));
 }
 
-TraceSummary::TraceSummary(const TraceFile& file)
+TraceSummary::TraceSummary(const TraceFile& file,
+                           const std::function<void(double)>& progress)
     : file_(file),
       begin_ns_(file.header().began_ns),
       end_ns_(begin_ns_ + 1),
       regions_(1),
       limit_pages_(file.header().limit_pages) {
+  // Twice through all events.
+  const double all_events = 2 * static_cast<double>(std::max<uint64_t>(file.event_count(), 1));
+  uint64_t done = 0;
+  const auto tell = [&](size_t events) {
+    done += events;
+    progress(static_cast<double>(done) / all_events);
+  };
   TraceRegions regions;
   for (const TraceFile::Events& block : file.blocks()) {
+    tell(block.events.size());
     for (const TraceEvent& event : block.events) Count(event, regions.Take(event));
   }
   for (const TraceSample& sample : file.samples()) end_ns_ = std::max(end_ns_, sample.time_ns);
@@ -69,6 +78,7 @@ TraceSummary::TraceSummary(const TraceFile& file)
   LayOutBands();
   TraceRegions again;
   for (const TraceFile::Events& block : file.blocks()) {
+    tell(block.events.size());
     for (const TraceEvent& event : block.events) Place(event, again.Take(event));
   }
 }

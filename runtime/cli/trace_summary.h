@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -52,7 +53,9 @@ class TraceSummary {
   static constexpr unsigned kLatencyRowsPerDecade = 4;
   static constexpr unsigned kLatencyDecades = 8;  // from 100 ns on
 
-  explicit TraceSummary(const TraceFile& file);
+  // `progress` is told from time to time what share of the work is done.
+  explicit TraceSummary(const TraceFile& file,
+                        const std::function<void(double)>& progress = [](double) {});
 
   double seconds() const { return static_cast<double>(end_ns_ - begin_ns_) / 1e9; }
   const RegionUse& total() const { return total_; }

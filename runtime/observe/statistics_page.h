@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "runtime/observe/counters.h"
+#include "runtime/observe/fault_samples.h"
 #include "runtime/observe/gauges.h"
 
 namespace userpager {
@@ -25,7 +26,7 @@ namespace userpager {
 // What tells a reader whether it understands the page. It changes with every change of the layout.
 struct StatisticsHead {
   static constexpr uint64_t kMagic = 0x7374617473707075;  // "uppstats"
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   static constexpr uint32_t kMostShards = 64;
 
   uint64_t magic = 0;
@@ -61,6 +62,7 @@ struct StatisticsPage {
   // Of each shard. Memory that is not touched costs nothing.
   struct alignas(64) ShardCounters {
     Counters counters;
+    FaultSamples samples;
   } shards[StatisticsHead::kMostShards];
 
   static constexpr uint64_t BytesFor(uint32_t shards) {

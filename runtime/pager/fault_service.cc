@@ -123,7 +123,14 @@ void Shard::Answered(FaultKind kind, const Fault& fault, PageRange run) {
   const uint64_t now_ns = NowNanoseconds();
   ++counters_.faults[index];
   counters_.latency[index].Record(now_ns - fault.seen_ns);
+  if (options_.samples != nullptr && options_.samples->IsNext()) TellSample(fault.page);
   trace_.FaultEnded(kind, fault.page, run, fault.thread_id, fault.seen_ns, now_ns);
+}
+
+void Shard::TellSample(PageIndex page) {
+  const Stripe* stripe = stripes_.Find(page);
+  if (stripe == nullptr) return;
+  options_.samples->Tell({stripe->range.begin.value(), stripe->range.count().value()});
 }
 
 // The pages around `page` that are demand-zero as well and want the same kind of mapping.

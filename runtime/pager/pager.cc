@@ -134,6 +134,7 @@ Errno Pager::StartShards(LogLine* error) {
   for (unsigned i = 0; i < options_.shards; ++i) {
     shard.index = i;
     Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;
+    shard.samples = page_ == nullptr ? nullptr : &page_->shards[i].samples;
     shard.trace = recording_ == nullptr ? nullptr : recording_->ring(i);
     shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, counters,
                                        std::span<ShardThread* const>(shards_, kMaxShards));

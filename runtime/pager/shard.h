@@ -43,6 +43,7 @@
 #include "runtime/frames/parking_area.h"
 #include "runtime/frames/standby_lists.h"
 #include "runtime/observe/counters.h"
+#include "runtime/observe/fault_samples.h"
 #include "runtime/observe/shard_trace.h"
 #include "runtime/page_file/io_engine.h"
 #include "runtime/page_file/page_file.h"
@@ -70,6 +71,7 @@ struct ShardOptions {
   bool use_move = true;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
   TraceRing* trace = nullptr;  // of the recording, where there is one
+  FaultSamples* samples = nullptr;  // for readers, where there are any
 };
 
 // What a shard uses and does not own; all of it outlives the shard.
@@ -299,6 +301,7 @@ class Shard {
   void FinishRequest(BringInRequest** link, Errno error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AdvanceRequest(BringInRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `run` came to the program by it, the page of the fault among it.
+  void TellSample(PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Answered(FaultKind kind, const Fault& fault, PageRange run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

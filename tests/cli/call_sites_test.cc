@@ -7,6 +7,7 @@
 #include <userpager/virtual_alloc.h>
 #include <userpager/virtual_alloc2.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -59,7 +60,7 @@ class CallSitesTest : public testing::Test {
   const TempDirectory folder_;
   const std::string path_ = folder_ / "trace";
   FrameLedger frames_;
-  const PageFile page_file_;
+  const PageFile page_file_{};
   Recording recording_{frames_, page_file_};
   TraceFile file_;
 };
@@ -169,7 +170,10 @@ TEST(CallSitesOfTheApi, AreThoseOfTheProgram) {
     Runtime::Get()->pager().EndRecording();
     TraceFile file;
     if (const std::string wrong = file.Open(path); !wrong.empty()) return wrong;
-    EXPECT_EQ(3u, file.callers().size());
+    const auto is_of_table = [&](const TraceFile::Callers& one) {
+      return one.record->page == reinterpret_cast<uint64_t>(table) >> kPageShift;
+    };
+    EXPECT_EQ(1, std::count_if(file.callers().begin(), file.callers().end(), is_of_table));
     EXPECT_THAT(NameOf(file, table), HasSubstr("ReserveTheTable()"));
     EXPECT_THAT(NameOf(file, other), HasSubstr("ReserveTheOtherTable()"));
     EXPECT_THAT(NameOf(file, vector.data()),

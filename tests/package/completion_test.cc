@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@ namespace userpager::package {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsSupersetOf;
@@ -76,6 +79,22 @@ TEST_F(Completion, OfTheToolsOwnWords) {
   EXPECT_THAT(Offered({"userpager", "run", "--children", "=", "n"}, false), ElementsAre("none"));
   EXPECT_THAT(Offered({"userpager", "run", "--page-file", "user"}, false),
               ElementsAre("userpager"));
+}
+
+TEST_F(Completion, OfProcesses) {
+  // One announces itself by a file of this name.
+  const std::string pid = std::to_string(getpid());
+  std::ofstream(folder_ / ("userpager-" + pid + "-7")) << "";
+  std::ofstream(folder_ / "userpager-1999999999-7") << "";
+  setenv("XDG_RUNTIME_DIR", folder_.c_str(), 1);
+  for (const char* command : {"stat", "top", "limit"}) {
+    EXPECT_THAT(Offered({"userpager", command, ""}, false),
+                AllOf(Contains(pid), Contains("package_complet"), Not(Contains("1999999999"))))
+        << command;
+  }
+  EXPECT_THAT(Offered({"userpager", "limit", pid, "256"}, false), ElementsAre("256M"));
+  EXPECT_THAT(Offered({"userpager", "stat", pid, ""}, false), Not(Contains(pid)));
+  unsetenv("XDG_RUNTIME_DIR");
 }
 
 TEST_F(Completion, OfTheProgramByItself) {

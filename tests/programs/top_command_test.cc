@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,41 @@ TEST(TopCommandTest, OneProcessAsText) {
   }
   EXPECT_EQ(0u, CountOf(run.output, "\x1b"));
   EXPECT_EQ(0, program->Finish());
+}
+
+// All its faults are in one mapping, which the kernel knows by the same address.
+TEST(TopCommandTest, TheRegionsThatFaultMost) {
+  if (!IsThere("python3")) GTEST_SKIP() << "needs the package python3";
+  TalkingProgram program(
+      {"/usr/bin/python3", "-uc",
+       "import mmap\n"
+       "m = mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+       "while True:\n"
+       "    for i in range(0, len(m), 4096): m[i] = 1\n"
+       "    print('round')\n"},
+      RunOptions{.memory = "16M", .input = {}, .environment = {}});
+  EXPECT_EQ("round", program.ReadLine());
+  const std::string pid = std::to_string(program.number());
+  for (bool shown = false; !shown;) {
+    const ProgramRun run = Top({"-b", "-n", "1", "-d", "0.3", pid});
+    ASSERT_EQ(0, run.status) << run.complaints;
+    const size_t at = run.output.find("\nREGIONS ");
+    // The machine may give it no time between two looks.
+    if (at == std::string::npos) continue;
+    shown = true;
+    std::istringstream lines(run.output.substr(at + 1));
+    std::string line;
+    std::getline(lines, line);
+    std::getline(lines, line);
+    EXPECT_NE(std::string::npos, line.find("32.0M")) << run.output;
+    std::istringstream words(line);
+    std::string address;
+    double rate = 0;
+    double percent = 0;
+    words >> address >> rate >> percent;
+    EXPECT_GT(rate, 0) << run.output;
+    EXPECT_GT(percent, 50) << run.output;
+  }
 }
 
 TEST(TopCommandTest, AllProcessesAsText) {

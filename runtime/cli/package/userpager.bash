@@ -11,6 +11,16 @@ _userpager_commands() {
             /^commands:/,/^$/ s/^  \([a-z][a-z]*\) .*/\1/p' | sort -u
 }
 
+# The processes under userpager that have announced themselves, by number and by name.
+_userpager_processes() {
+  local file pid
+  for file in /dev/shm/userpager-*-* "${XDG_RUNTIME_DIR:-/dev/shm}"/userpager-*-*; do
+    pid=${file##*/userpager-}
+    pid=${pid%%-*}
+    if [ -r "/proc/$pid/comm" ]; then echo "$pid $(< "/proc/$pid/comm")"; fi
+  done
+}
+
 # Completes the value of an option, by its name or by what --help calls the value.
 _userpager_value() {
   local current=$1 option=$2 kind=$3 words=
@@ -48,12 +58,17 @@ _userpager() {
     return
   fi
   help=$(_userpager_help "$1" "$command")
+  # A process, and then perhaps a size.
+  local takes_process=no takes_size=no named=no
+  if grep -q "^usage: userpager $command .*PID" <<< "$help"; then takes_process=yes; fi
+  if grep -q "^usage: userpager $command .*PID.* SIZE" <<< "$help"; then takes_size=yes; fi
   if grep -q "^usage: userpager $command .*program" <<< "$help"; then takes_program=yes; fi
   for ((i = 2; i < COMP_CWORD; i++)); do
     if [ "${COMP_WORDS[i]}" = -- ]; then
       _userpager_program $((i + 1))
       return
     elif [[ ${COMP_WORDS[i]} != -* ]]; then
+      named=yes
       if [ "$takes_program" = no ]; then continue; fi
       _userpager_program "$i"
       return
@@ -71,6 +86,10 @@ _userpager() {
   done
   if [ "$takes_program" = yes ] && [[ $current != -* ]]; then
     _userpager_program "$COMP_CWORD"
+  elif [ "$named$takes_size" = yesyes ]; then
+    _userpager_value "$current" "" SIZE
+  elif [ "$named$takes_process" = noyes ] && [[ $current != -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_userpager_processes)" -- "$current")
   else
     local options
     options=$(grep -oE -- '--[a-z][a-z-]*' <<< "$help" | sort -u)
