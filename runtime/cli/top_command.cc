@@ -138,7 +138,8 @@ class Watch {
     }
     last_ = Clock::now();
     all_ = std::move(next);
-    std::string rest = "; " + std::to_string(all_.size()) + " processes";
+    std::string rest = "; " + std::to_string(all_.size()) +
+                       (all_.size() == 1 ? " process" : " processes");
     if (hidden > 0) rest += ", " + std::to_string(hidden) + " more cannot be looked at";
     std::vector<std::string> lines = {Headline(wishes_, rest), ""};
     for (auto& line : TopTable(std::move(rates))) lines.push_back(line);
