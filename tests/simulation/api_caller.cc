@@ -5,15 +5,14 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/pager/buffer_pool.h"
+#include "runtime/pager/pager.h"
 
 namespace userpager::simulation {
 namespace {
 
-constexpr uint64_t kSmallestLimit = 32;         // Pager::SmallestMemoryLimit(1)
-constexpr uint64_t kTurnoverPages = 256;        // as in Pager
 constexpr uint64_t kLimitPatienceNs = 5'000'000'000;
-constexpr uint64_t kNapNs = 500'000;
+// Longer than Pager's: a call that gives up in the end does so after fewer of them.
+constexpr uint64_t kNapNs = 5'000'000;
 constexpr size_t kMostRequests = 3;
 // Slots that a failing store may take out of service behind the back of the commit limit.
 constexpr uint64_t kSlotsForFailures = 32;
@@ -34,9 +33,52 @@ bool All(Reservation& reservation, PageRange range, auto condition) {
 
 }  // namespace
 
+// As Pager::ForEachStripe.
+Errno ApiCaller::ForEachStripe(Reservation& reservation, PageRange range, auto function) {
+  for (Stripe& stripe : reservation.stripes()) {
+    const PageRange part = stripe.range.Clip(range);
+    if (part.empty()) continue;
+    const Errno error = function(machine_.shard(stripe.shard), stripe, part);
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
+PageCount ApiCaller::SmallestLimit() const {
+  return Pager::SmallestMemoryLimit(machine_.scenario.shards);
+}
+
+PageCount ApiCaller::LockedPages() const {
+  PageCount locked;
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) locked += machine_.shard(i).locked_pages();
+  return locked;
+}
+
+bool ApiCaller::HasTransfers() {
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) {
+    if (machine_.shard(i).has_transfers()) return true;
+  }
+  return false;
+}
+
 bool ApiCaller::waits() const {
   return std::any_of(requests_.begin(), requests_.end(),
                      [](const Request& r) { return r.request->done.load() == 0; });
+}
+
+std::string ApiCaller::Describe() const {
+  std::string text;
+  if (machine_.change.has_value()) absl::StrAppend(&text, "; a protection is being changed");
+  for (const Request& request : requests_) {
+    absl::StrAppend(&text, "; pages from ", absl::Hex(request.request->range.begin.value()),
+                    " to ", absl::Hex(request.range.end.value()),
+                    " are to be brought in, by shard ", request.shard);
+  }
+  if (lowering_) {
+    absl::StrAppend(&text, "; the limit is to be ", machine_.ledger.limit().value(), ", and ",
+                    machine_.ledger.charged().value(), " pages are charged");
+  }
+  return text;
 }
 
 void ApiCaller::Step() {
@@ -111,8 +153,8 @@ Protection ApiCaller::AnyProtection() {
 
 // As Pager::CommitLimitNow.
 uint64_t ApiCaller::CommitLimit(uint64_t memory_limit) const {
-  const uint64_t held_back = BufferPool::PagesFor(PageCount(memory_limit)).value() + 8 +
-                             std::min(memory_limit / 16, kTurnoverPages);
+  const uint64_t held_back =
+      Pager::HeldBack(PageCount(memory_limit), machine_.scenario.shards).value();
   const uint64_t kept = machine_.scenario.most_bad_writes > 0 ? kSlotsForFailures : 0;
   const uint64_t most = memory_limit - held_back + machine_.page_file.usable().value();
   return most > kept ? most - kept : 0;
@@ -143,10 +185,17 @@ void ApiCaller::Reserve() {
   const PageRange range(PageIndex(kFirstReservation + index * kReservationStep), pages);
   const bool commit = dice.Below(4) != 0 && MayCommit(pages.value());
   const Protection protection = dice.OneIn(8) ? AnyProtection() : kReadWrite;
-  auto made = std::make_unique<Reservation>(range, protection, commit);
-  (void)machine_.platform.Register(range);
+  const Cut cut{PageCount(machine_.scenario.stripe_pages), machine_.scenario.shards,
+                static_cast<unsigned>(index) % machine_.scenario.shards};
+  auto made = std::make_unique<Reservation>(range, protection, commit, cut);
+  for (const Stripe& stripe : made->stripes()) {
+    (void)machine_.userfaultfd(stripe.shard).Register(stripe.range);
+  }
+  const Errno error = ForEachStripe(*made, range, [](Shard& shard, Stripe& stripe, PageRange) {
+    return shard.AddStripe(&stripe);
+  });
+  if (error != 0) machine_.verdict.Fail("AddStripe");
   if (commit) Prepare(*made, range, protection);
-  if (machine_.shard->AddStripe(&made->stripe()) != 0) machine_.verdict.Fail("AddStripe");
   machine_.reservations[index] = std::move(made);
 }
 
@@ -154,9 +203,12 @@ void ApiCaller::Reserve() {
 void ApiCaller::Release(size_t index) {
   std::unique_ptr<Reservation>& reservation = machine_.reservations[index];
   if (reservation == nullptr) return;
-  const PageRange range = reservation->range();
-  machine_.shard->RemoveStripe(&reservation->stripe(), range, SpaceAfter::kUnmapped);
-  machine_.platform.Forget(range);
+  (void)ForEachStripe(*reservation, reservation->range(),
+                      [&](Shard& shard, Stripe& stripe, PageRange part) {
+                        (void)shard.RemoveStripe(&stripe, part, SpaceAfter::kUnmapped);
+                        machine_.platform.Forget(part);
+                        return 0;
+                      });
   reservation = nullptr;
 }
 
@@ -201,30 +253,43 @@ void ApiCaller::Change(bool commit) {
   GoOnWithChange();
 }
 
+// As Pager::ChangeProtection: what may fail comes first.
 void ApiCaller::GoOnWithChange() {
   const auto [range, protection] = *machine_.change;
   Reservation& reservation = *machine_.Find(range.begin);
-  Shard& shard = *machine_.shard;
-  if (change_step_ == 0 && !protection.AllowsAccess()) {
-    machine_.platform.set_may_refuse_to_hide(true);
-    const Errno error = shard.HidePages(reservation.stripe(), range);
-    machine_.platform.set_may_refuse_to_hide(false);
-    if (error != 0) {
-      shard.UnhidePages(reservation.stripe(), range);
-      machine_.change.reset();
-      return;
-    }
+  if (change_step_ == 0) {
+    changed_to_ = range.begin;
+    if (!protection.AllowsAccess() && !Hide(reservation, range)) return machine_.change.reset();
   }
   if (change_step_ == 1) Prepare(reservation, range, protection);
   if (change_step_++ < 2) return;
-  shard.SetProtection(reservation.stripe(), range, protection, commits_);
-  for (PageIndex page = range.begin; page < range.end; ++page) {
+  Stripe& stripe = reservation.StripeOf(changed_to_);
+  const PageRange part = stripe.range.Clip(range);
+  machine_.shard(stripe.shard).SetProtection(stripe, part, protection, commits_);
+  for (PageIndex page = part.begin; page < part.end; ++page) {
     ModelPage& model = reservation.At(page);
     model.committed = true;
     model.protection = protection;
     if (!protection.AllowsAccess()) model.locked = false;
   }
-  machine_.change.reset();
+  changed_to_ = part.end;
+  if (changed_to_ == range.end) machine_.change.reset();
+}
+
+// As Pager::HideAll.
+bool ApiCaller::Hide(Reservation& reservation, PageRange range) {
+  machine_.platform.set_may_refuse_to_hide(true);
+  const Errno error =
+      ForEachStripe(reservation, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+        return shard.HidePages(stripe, part);
+      });
+  machine_.platform.set_may_refuse_to_hide(false);
+  if (error == 0) return true;
+  (void)ForEachStripe(reservation, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+    shard.UnhidePages(stripe, part);
+    return 0;
+  });
+  return false;
 }
 
 void ApiCaller::Decommit() {
@@ -232,7 +297,10 @@ void ApiCaller::Decommit() {
   if (reservation == nullptr) return;
   const PageRange range = AnyRange(*reservation);
   CloseExecutable(*reservation, range);
-  machine_.shard->DecommitPages(reservation->stripe(), range);
+  (void)ForEachStripe(*reservation, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+    shard.DecommitPages(stripe, part);
+    return 0;
+  });
   for (PageIndex page = range.begin; page < range.end; ++page) {
     reservation->At(page) = ModelPage{};
   }
@@ -244,15 +312,18 @@ void ApiCaller::Lock() {
   if (reservation == nullptr || requests_.size() == kMostRequests) return;
   const PageRange range = AnyRange(*reservation);
   if (!All(*reservation, range, [](const ModelPage& page) { return page.AllowsAccess(); })) return;
-  const uint64_t limit = machine_.ledger.limit().value();
-  uint64_t locked = machine_.shard->locked_pages().value();
+  const PageCount limit = machine_.ledger.limit();
+  uint64_t locked = LockedPages().value();
   bool had_locks = false;
   for (PageIndex page = range.begin; page < range.end; ++page) {
     had_locks |= reservation->At(page).locked;
     locked += !reservation->At(page).locked;
   }
-  if (limit < kSmallestLimit || locked > (limit - kSmallestLimit) / 2) return;
-  machine_.shard->LockPages(reservation->stripe(), range);
+  if (limit < SmallestLimit() || locked > (limit - SmallestLimit()).value() / 2) return;
+  (void)ForEachStripe(*reservation, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+    shard.LockPages(stripe, part);
+    return 0;
+  });
   for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = true;
   BringIn(range, true, had_locks);
 }
@@ -263,36 +334,60 @@ void ApiCaller::Unlock() {
   const PageRange range = AnyRange(*reservation);
   const bool all_locked =
       All(*reservation, range, [](const ModelPage& page) { return page.locked; });
-  if (machine_.shard->AllLocked(reservation->stripe(), range) != all_locked) {
-    return machine_.verdict.Fail("the shard does not know which pages are locked");
+  bool found_locked = true;
+  (void)ForEachStripe(*reservation, range, [&](Shard& shard, Stripe& stripe, PageRange part) {
+    found_locked = found_locked && shard.AllLocked(stripe, part);
+    return 0;
+  });
+  if (found_locked != all_locked) {
+    return machine_.verdict.Fail("the shards do not know which pages are locked");
   }
-  if (!all_locked) return machine_.shard->TrimPages(reservation->stripe(), range);
-  machine_.shard->UnlockPages(reservation->stripe(), range);
+  (void)ForEachStripe(*reservation, range, [&](Shard& shard, Stripe& stripe, PageRange part) {
+    all_locked ? shard.UnlockPages(stripe, part) : shard.TrimPages(stripe, part);
+    return 0;
+  });
+  if (!all_locked) return;
   for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = false;
 }
 
 void ApiCaller::Trim() {
   Reservation* reservation = Any();
   if (reservation == nullptr) return;
-  machine_.shard->TrimPages(reservation->stripe(), AnyRange(*reservation));
+  (void)ForEachStripe(*reservation, AnyRange(*reservation),
+                      [](Shard& shard, Stripe& stripe, PageRange part) {
+                        shard.TrimPages(stripe, part);
+                        return 0;
+                      });
 }
 
+// As Pager::BringIn: one shard after the other.
 void ApiCaller::BringIn(PageRange range, bool lock, bool had_locks) {
   if (requests_.size() == kMostRequests) return;
-  auto request = std::make_unique<BringInRequest>();
-  request->range = range;
-  machine_.shard->Post(request.get());
-  machine_.Kick();
-  requests_.push_back({std::move(request), range, lock, had_locks});
+  requests_.push_back({std::make_unique<BringInRequest>(), range, 0, lock, had_locks});
+  Post(requests_.back());
+}
+
+void ApiCaller::Post(Request& request) {
+  request.request->range = request.range;
+  (void)machine_.shard(request.shard).Post(request.request.get());
+  machine_.Kick(request.shard);
 }
 
 void ApiCaller::EndRequests() {
   for (size_t i = 0; i < requests_.size();) {
-    if (requests_[i].request->done.load() == 0) {
+    Request& request = requests_[i];
+    if (request.request->done.load() == 0) {
       ++i;
       continue;
     }
-    EndRequest(requests_[i]);
+    if (request.request->error == 0 && request.shard + 1 < machine_.scenario.shards) {
+      request.request = std::make_unique<BringInRequest>();
+      ++request.shard;
+      Post(request);
+      ++i;
+      continue;
+    }
+    EndRequest(request);
     requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -306,8 +401,17 @@ void ApiCaller::EndRequest(const Request& ended) {
   Reservation* reservation = machine_.Find(ended.range.begin);
   if (!ended.lock || ended.had_locks || error == 0 || reservation == nullptr) return;
   const PageRange range = ended.range.Clip(reservation->range());
-  machine_.shard->UnlockPages(reservation->stripe(), range);
+  (void)ForEachStripe(*reservation, range, [](Shard& shard, Stripe& stripe, PageRange part) {
+    shard.UnlockPages(stripe, part);
+    return 0;
+  });
   for (PageIndex page = range.begin; page < range.end; ++page) reservation->At(page).locked = false;
+}
+
+// As Pager::KickAll.
+void ApiCaller::TellOfLimit() {
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) machine_.shard(i).OnLimitChanged();
+  machine_.KickAll();
 }
 
 // As Pager::SetMemoryLimit.
@@ -315,8 +419,8 @@ void ApiCaller::BeginLimit() {
   if (lowering_) return;
   Dice& dice = machine_.dice;
   const uint64_t most = std::min<uint64_t>(2 * machine_.scenario.limit_pages, kMostFrames);
-  const PageCount limit(dice.Between(kSmallestLimit, most));
-  if (machine_.shard->locked_pages().value() + kSmallestLimit > limit.value()) return;
+  const PageCount limit(dice.Between(SmallestLimit().value(), most));
+  if (LockedPages() + SmallestLimit() > limit) return;
   if (machine_.CountCommitted() > CommitLimit(limit.value())) return;
   limit_before_ = machine_.ledger.limit();
   machine_.ledger.set_limit(limit);
@@ -328,21 +432,19 @@ void ApiCaller::BeginLimit() {
 
 void ApiCaller::GoOnWithLimit() {
   FrameLedger& ledger = machine_.ledger;
-  machine_.shard->OnLimitChanged();
-  machine_.Kick();
+  TellOfLimit();
   if (ledger.charged() <= ledger.limit()) {
     lowering_ = false;
     return;
   }
   machine_.PassTime(kNapNs);
-  if (ledger.charged() < lowest_ || machine_.shard->has_transfers()) {
+  if (ledger.charged() < lowest_ || HasTransfers()) {
     lowest_ = std::min(lowest_, ledger.charged());
     progress_ns_ = machine_.now_ns();
   } else if (machine_.now_ns() - progress_ns_ > kLimitPatienceNs) {
     ledger.set_limit(limit_before_);
     lowering_ = false;
-    machine_.shard->OnLimitChanged();
-    machine_.Kick();
+    TellOfLimit();
   }
 }
 

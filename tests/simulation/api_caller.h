@@ -1,10 +1,11 @@
 // ApiCaller: the calls of the API that the simulated program makes. What Pager and Reservations do
-// with a shard is done here in the same order, in steps between which threads and the shard go on.
+// with shards is done here in the same order, in steps between which threads and the shards go on.
 #ifndef USERPAGER_TESTS_SIMULATION_API_CALLER_H_
 #define USERPAGER_TESTS_SIMULATION_API_CALLER_H_
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/simulation/machine.h"
@@ -22,6 +23,8 @@ class ApiCaller {
   bool is_busy() const { return machine_.change.has_value() || !requests_.empty() || lowering_; }
   // Somebody waits for the shard.
   bool waits() const;
+  // Which calls are under way, for a report.
+  std::string Describe() const;
   void ReserveFirst();
   void ReleaseAll();
 
@@ -29,6 +32,7 @@ class ApiCaller {
   struct Request {
     std::unique_ptr<BringInRequest> request;
     PageRange range;
+    unsigned shard;  // that has the request: each in turn
     bool lock;
     bool had_locks;
   };
@@ -38,6 +42,7 @@ class ApiCaller {
   void Release(size_t index);
   void Change(bool commit);
   void GoOnWithChange();
+  bool Hide(Reservation& reservation, PageRange range);
   void Prepare(Reservation& reservation, PageRange range, Protection protection);
   void CloseExecutable(Reservation& reservation, PageRange range);
   void Decommit();
@@ -45,12 +50,18 @@ class ApiCaller {
   void Unlock();
   void Trim();
   void BringIn(PageRange range, bool lock, bool had_locks);
+  void Post(Request& request);
   void EndRequests();
   void EndRequest(const Request& ended);
+  void TellOfLimit();
   void BeginLimit();
   void GoOnWithLimit();
 
   Reservation* Any();
+  Errno ForEachStripe(Reservation& reservation, PageRange range, auto function);
+  PageCount SmallestLimit() const;
+  PageCount LockedPages() const;
+  bool HasTransfers();
   PageRange AnyRange(const Reservation& reservation);
   Protection AnyProtection();
   bool MayCommit(uint64_t pages);
@@ -60,6 +71,7 @@ class ApiCaller {
   // The change of protection that machine_.change tells of.
   bool commits_ = false;
   unsigned change_step_ = 0;
+  PageIndex changed_to_;  // the last step goes stripe by stripe: what comes before has been changed
   std::vector<Request> requests_;
   // The change of the memory limit.
   bool lowering_ = false;

@@ -22,10 +22,13 @@ bool HasSlotBesideFrame(PageState state) {
 
 void Auditor::Check() {
   if (!machine_.verdict.ok()) return;
-  if (!machine_.shard->CheckConsistency()) {
-    return machine_.verdict.Fail("the shard's structures do not agree with each other");
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) {
+    if (machine_.shard(i).CheckConsistency()) continue;
+    return machine_.verdict.Fail(
+        absl::StrCat("the structures of shard ", i, " do not agree with each other"));
   }
   machine_.platform.CheckCharge();
+  CheckCharges();
   CheckLimit();
   uint64_t pages = 0;
   for (const auto& reservation : machine_.reservations) {
@@ -38,6 +41,17 @@ void Auditor::Check() {
   for (const auto& reservation : machine_.reservations) {
     if (reservation != nullptr) CheckContents(*reservation);
   }
+}
+
+// What the shards have, each for itself, is what is charged.
+void Auditor::CheckCharges() {
+  uint64_t had = 0;
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) {
+    had += ShardTestPeer::Charged(machine_.shard(i)).value();
+  }
+  const uint64_t charged = machine_.ledger.charged().value();
+  if (had == charged) return;
+  machine_.verdict.Fail(absl::StrCat(charged, " pages are charged, and the shards have ", had));
 }
 
 // A limit that was lowered is passed by what was charged before, which may only become less.
@@ -76,13 +90,15 @@ void Auditor::CheckContents(Reservation& reservation) {
       return machine_.verdict.Fail(absl::StrFormat(
           "page %x is not committed, locked or protected as it should be", page.value()));
     }
-    if (model.committed && !model.lost) CheckPage(page, model, pte);
+    if (model.committed && !model.lost) {
+      CheckPage(reservation.StripeOf(page), page, model, pte);
+    }
     ++pages_checked_;
   }
 }
 
-void Auditor::CheckPage(PageIndex page, const ModelPage& model, Pte pte) {
-  Shard& shard = *machine_.shard;
+void Auditor::CheckPage(Stripe& stripe, PageIndex page, const ModelPage& model, Pte pte) {
+  Shard& shard = machine_.shard(stripe.shard);
   static const PageBytes kZeros{};
   switch (pte.state()) {
     case PageState::kReserved:
@@ -93,10 +109,10 @@ void Auditor::CheckPage(PageIndex page, const ModelPage& model, Pte pte) {
     case PageState::kReading: {
       const auto found = read_from_.find(page.value());
       if (found == read_from_.end()) return machine_.verdict.Fail("a page is read by no transfer");
-      return CheckSlot(page, model, found->second);
+      return CheckSlot(stripe, page, model, found->second);
     }
     case PageState::kPagedOut:
-      return CheckSlot(page, model, pte.slot());
+      return CheckSlot(stripe, page, model, pte.slot());
     case PageState::kActiveClean:
     case PageState::kActiveDirty:
     case PageState::kWritingInPlace: {
@@ -115,12 +131,12 @@ void Auditor::CheckPage(PageIndex page, const ModelPage& model, Pte pte) {
     }
   }
   if (HasSlotBesideFrame(pte.state())) {
-    CheckSlot(page, model, ShardTestPeer::FrameOf(shard, pte.frame()).slot);
+    CheckSlot(stripe, page, model, ShardTestPeer::FrameOf(shard, pte.frame()).slot);
   }
 }
 
 // What the device has harmed is found by its checksum when it is read.
-void Auditor::CheckSlot(PageIndex page, const ModelPage& model, SlotIndex slot) {
+void Auditor::CheckSlot(Stripe& stripe, PageIndex page, const ModelPage& model, SlotIndex slot) {
   const PageBytes* bytes = machine_.store.ContentOf(slot);
   if (machine_.store.IsHarmed(slot)) return;
   if (bytes == nullptr) {
@@ -128,7 +144,10 @@ void Auditor::CheckSlot(PageIndex page, const ModelPage& model, SlotIndex slot) 
         absl::StrFormat("page %x is in slot %u, which was never written", page.value(),
                         slot.value()));
   }
-  CheckBytes(page, model, *bytes, "in its slot");
+  if (!machine_.scenario.encrypt) return CheckBytes(page, model, *bytes, "in its slot");
+  PageBytes opened = *bytes;
+  machine_.cipher(stripe.shard).Open(slot, &opened);
+  CheckBytes(page, model, opened, "in its slot, decrypted");
 }
 
 void Auditor::CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
@@ -150,11 +169,8 @@ void Auditor::Own(SlotIndex slot) {
   ++owned_count_;
 }
 
-void Auditor::CheckSlots() {
-  owned_.assign(machine_.scenario.file_pages + 1, false);
-  owned_count_ = 0;
-  read_from_.clear();
-  TransferTable& transfers = ShardTestPeer::Transfers(*machine_.shard);
+void Auditor::OwnSlotsOfTransfers(unsigned shard) {
+  TransferTable& transfers = ShardTestPeer::Transfers(machine_.shard(shard));
   for (uint32_t index = 1; index <= transfers.most(); ++index) {
     const Transfer& transfer = transfers[index];
     if (transfer.kind == TransferKind::kFree) continue;
@@ -165,6 +181,13 @@ void Auditor::CheckSlots() {
       }
     }
   }
+}
+
+void Auditor::CheckSlots() {
+  owned_.assign(machine_.scenario.file_pages + 1, false);
+  owned_count_ = 0;
+  read_from_.clear();
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) OwnSlotsOfTransfers(i);
   for (const auto& reservation : machine_.reservations) {
     if (reservation == nullptr) continue;
     const PageRange range = reservation->range();
@@ -172,7 +195,8 @@ void Auditor::CheckSlots() {
       const Pte pte = reservation->Load(page);
       if (pte.state() == PageState::kPagedOut) Own(pte.slot());
       if (!HasSlotBesideFrame(pte.state())) continue;
-      Own(ShardTestPeer::FrameOf(*machine_.shard, pte.frame()).slot);
+      Shard& shard = machine_.shard(reservation->StripeOf(page).shard);
+      Own(ShardTestPeer::FrameOf(shard, pte.frame()).slot);
     }
   }
   if (owned_count_ == machine_.page_file.used().value()) return;
@@ -185,7 +209,10 @@ void Auditor::CheckEnd() {
   Check();
   if (!machine_.verdict.ok()) return;
   const uint64_t charged = machine_.ledger.charged().value();
-  const uint64_t buffers = BufferPool::PagesFor(machine_.ledger.limit()).value();
+  const PageCount share(machine_.ledger.limit().value() / machine_.scenario.shards);
+  PageCount each = BufferPool::PagesFor(share);
+  if (machine_.scenario.encrypt) each += BufferPool::SealedPagesFor(share);
+  const uint64_t buffers = each.value() * machine_.scenario.shards;
   if (charged > buffers) {
     machine_.verdict.Fail(absl::StrCat(charged, " pages are still charged, ", buffers,
                                        " of them for buffers"));

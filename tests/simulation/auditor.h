@@ -1,4 +1,4 @@
-// Auditor: looks at everything between two events of a simulated run: whether the shard's
+// Auditor: looks at everything between two events of a simulated run: whether each shard's
 // structures agree with each other and with the kernel, whether each slot has one owner, whether
 // each page's content, wherever it is, is what the program wrote, and whether memory stays within
 // the limit.
@@ -24,14 +24,16 @@ class Auditor {
   uint64_t pages_checked() const { return pages_checked_; }
 
  private:
+  void CheckCharges();
   void CheckLimit();
   void CheckLost(Reservation& reservation);
   void CheckContents(Reservation& reservation);
-  void CheckPage(PageIndex page, const ModelPage& model, Pte pte);
-  void CheckSlot(PageIndex page, const ModelPage& model, SlotIndex slot);
+  void CheckPage(Stripe& stripe, PageIndex page, const ModelPage& model, Pte pte);
+  void CheckSlot(Stripe& stripe, PageIndex page, const ModelPage& model, SlotIndex slot);
   void CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
                   const char* where);
   void CheckSlots();
+  void OwnSlotsOfTransfers(unsigned shard);
   void Own(SlotIndex slot);
 
   Machine& machine_;

@@ -39,5 +39,13 @@ TEST(Canary, MemoryBeyondTheLimitIsFound) { EXPECT_NE(RunWith(Canary::kMemoryKep
 
 TEST(Canary, WrongBytesThatPassForRightAreFound) { EXPECT_NE(RunWith(Canary::kTornRead), ""); }
 
+TEST(Canary, AMessageThatReachesTheWrongShardIsFound) {
+  EXPECT_NE(RunWith(Canary::kWrongShard), "");
+}
+
+TEST(Canary, AShardThatDoesNotAskTheOthersForMemoryIsFound) {
+  EXPECT_NE(RunWith(Canary::kPeersNotAsked), "");
+}
+
 }  // namespace
 }  // namespace userpager::simulation

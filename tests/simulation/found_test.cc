@@ -23,28 +23,30 @@ class Found : public testing::Test {
   void Build(bool move, uint64_t limit_pages, uint64_t pages) {
     scenario_.move = move;
     scenario_.limit_pages = limit_pages;
+    scenario_.shards = 1;
+    scenario_.encrypt = false;
     scenario_.threads = 1;
     scenario_.file_pages = 256;
     scenario_.platform = PlatformFaults();
     scenario_.store = StoreFaults();
     machine_ = std::make_unique<Machine>(scenario_);
     const PageRange range(kFirst, PageCount(pages));
-    auto made = std::make_unique<Reservation>(range, kReadWrite, true);
-    (void)machine_->platform.Register(range);
+    auto made = std::make_unique<Reservation>(range, kReadWrite, true, Cut{range.count()});
+    (void)machine_->platform.Register(range, 0);
     (void)machine_->platform.SetAccess(range, KernelAccess::kReadWrite);
-    ASSERT_EQ(machine_->shard->AddStripe(&made->stripe()), 0);
+    ASSERT_EQ(shard().AddStripe(&made->stripes()[0]), 0);
     machine_->reservations[0] = std::move(made);
   }
   void TearDown() override {
     if (machine_ == nullptr) return;
     EXPECT_EQ(machine_->verdict.what(), "");
-    machine_->shard->RemoveStripe(&stripe(), stripe().range, SpaceAfter::kUnmapped);
+    shard().RemoveStripe(&stripe(), stripe().range, SpaceAfter::kUnmapped);
     while (machine_->store.is_busy()) TurnOnce();
-    EXPECT_TRUE(machine_->shard->CheckConsistency());
+    EXPECT_TRUE(shard().CheckConsistency());
   }
 
-  Shard& shard() { return *machine_->shard; }
-  Stripe& stripe() { return machine_->reservations[0]->stripe(); }
+  Shard& shard() { return machine_->shard(0); }
+  Stripe& stripe() { return machine_->reservations[0]->stripes()[0]; }
   PageState StateOf(PageIndex page) { return stripe().Load(page).state(); }
 
   void TurnOnce() {
@@ -150,7 +152,7 @@ TEST_F(Found, AFaultWaitsWhileTheLimitIsOutOfReach) {
   constexpr unsigned kTurnsOfAnEndlessWait = 20'000;
   for (unsigned turn = 0; turn < kTurnsOfAnEndlessWait; ++turn) {
     shard().OnLimitChanged();
-    machine_->Kick();
+    machine_->Kick(0);
     TurnOnce();
   }
   EXPECT_TRUE(machine_->platform.IsAsleep(0));

@@ -16,8 +16,10 @@ constexpr size_t kMostCompletions = 64;
 // Where making a file costs least: only the file's size matters, its content is simulated.
 const char* PageFileDirectory() { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/var/tmp"; }
 
-ShardOptions OptionsOf(const Scenario& scenario) {
+ShardOptions OptionsOf(const Scenario& scenario, unsigned index) {
   ShardOptions options;
+  options.index = index;
+  options.shard_count = scenario.shards;
   options.most_frames = PageCount(kMostFrames);
   options.use_move = scenario.move;
   options.replacement = scenario.replacement;
@@ -41,9 +43,25 @@ Machine::Machine(const Scenario& the_scenario)
     return;
   }
   ledger.set_limit(PageCount(scenario.limit_pages));
-  shard = std::make_unique<Shard>(OptionsOf(scenario),
-                                  ShardParts{platform, store, ledger, page_file});
-  if (shard->Init() != 0) verdict.Fail("the shard has no address space");
+  for (unsigned i = 0; i < scenario.shards; ++i) {
+    if (AddShard(i, &line) == 0) continue;
+    line << " (a shard could not be made)";
+    verdict.Fail(line.c_str());
+    seats_.clear();
+    return;
+  }
+}
+
+Errno Machine::AddShard(unsigned index, LogLine* error) {
+  Seat& seat = *seats_.emplace_back(std::make_unique<Seat>(platform, index));
+  if (scenario.encrypt) {
+    if (const Errno failed = seat.cipher.Init(error); failed != 0) return failed;
+  }
+  seat.shard = std::make_unique<Shard>(
+      OptionsOf(scenario, index),
+      ShardParts{seat.userfaultfd, store.engine(index), ledger, page_file, nullptr,
+                 scenario.encrypt ? &seat.cipher : nullptr});
+  return seat.shard->Init();
 }
 
 Machine::~Machine() { simulated_now_ns.store(0, std::memory_order_relaxed); }
@@ -68,30 +86,57 @@ void Machine::PassTime(uint64_t ns) {
   simulated_now_ns.store(now_ns_, std::memory_order_relaxed);
 }
 
+void Machine::KickAll() {
+  for (const auto& seat : seats_) seat->kicked = true;
+}
+
+unsigned Machine::DrawShard(auto condition) {
+  const unsigned first = scenario.shards == 1 ? 0 : static_cast<unsigned>(dice.Below(scenario.shards));
+  for (unsigned i = 0; i < scenario.shards; ++i) {
+    if (condition((first + i) % scenario.shards)) return (first + i) % scenario.shards;
+  }
+  return first;
+}
+
 void Machine::ReadMessages() {
+  const unsigned from = DrawShard([&](unsigned i) { return platform.HasMessages(i); });
+  const bool astray = scenario.canary == Canary::kWrongShard && dice.OneIn(20);
+  std::vector<FaultMessage>& inbox = seats_[(from + astray) % scenario.shards]->inbox;
   const size_t most = dice.Between(1, kMostMessages);
-  while (platform.has_messages() && inbox_.size() < most) {
-    inbox_.push_back(platform.ReadMessage());
+  while (platform.HasMessages(from) && inbox.size() < most) {
+    inbox.push_back(platform.ReadMessage(from));
   }
 }
 
+uint64_t Machine::NextTurnOf(unsigned index) const {
+  const Seat& seat = *seats_[index];
+  if (seat.kicked || !seat.inbox.empty() || store.HasCompletions(index)) return now_ns_;
+  return seat.wakes_at_ns;
+}
+
 uint64_t Machine::NextTurn() const {
-  if (kicked_ || !inbox_.empty() || store.has_completions()) return now_ns_;
-  return wakes_at_ns_;
+  uint64_t next = IoEngine::kNoTimeout;
+  for (unsigned i = 0; i < scenario.shards; ++i) next = std::min(next, NextTurnOf(i));
+  return next;
 }
 
 void Machine::Turn() {
-  if (kicked_) shard->OnKick();
-  kicked_ = false;
-  const std::vector<FaultMessage> faults = std::exchange(inbox_, {});
+  const unsigned index = DrawShard([&](unsigned i) { return NextTurnOf(i) <= now_ns_; });
+  Seat& seat = *seats_[index];
+  if (seat.kicked) seat.shard->OnKick();
+  seat.kicked = false;
+  const std::vector<FaultMessage> faults = std::exchange(seat.inbox, {});
   // A turn that was brought about by something else need not see what is done.
   const size_t least = faults.empty() ? 1 : 0;
   const std::vector<IoCompletion> done =
-      store.TakeCompletions(dice.Between(least, dice.OneIn(2) ? 2 : kMostCompletions));
-  const uint64_t timeout_ns = shard->Step(faults, done);
-  wakes_at_ns_ = timeout_ns == IoEngine::kNoTimeout ? timeout_ns : now_ns_ + timeout_ns;
-  if (shard->TakeWantsSlots()) (void)page_file.Grow(page_file.usable() + PageCount(1));
-  (void)shard->TakeNeedsPeers();
+      store.TakeCompletions(index, dice.Between(least, dice.OneIn(2) ? 2 : kMostCompletions));
+  const uint64_t timeout_ns = seat.shard->Step(faults, done);
+  seat.wakes_at_ns = timeout_ns == IoEngine::kNoTimeout ? timeout_ns : now_ns_ + timeout_ns;
+  if (seat.shard->TakeWantsSlots()) (void)page_file.Grow(page_file.usable() + PageCount(1));
+  if (!seat.shard->TakeNeedsPeers() || scenario.canary == Canary::kPeersNotAsked) return;
+  for (unsigned i = 0; i < scenario.shards; ++i) {
+    if (i != index) Kick(i);
+  }
 }
 
 }  // namespace userpager::simulation

@@ -1,5 +1,5 @@
-// Machine: everything that one simulated run consists of, joined: the real shard with its ledger
-// and page file, the simulated kernel and device under it, the clock, and the reservations of the
+// Machine: everything that one simulated run consists of, joined: the real shards with their ledger
+// and page file, the simulated kernel and device under them, the clock, and the reservations of the
 // program.
 #ifndef USERPAGER_TESTS_SIMULATION_MACHINE_H_
 #define USERPAGER_TESTS_SIMULATION_MACHINE_H_
@@ -12,12 +12,14 @@
 
 #include "runtime/frames/frame_ledger.h"
 #include "runtime/page_file/page_file.h"
+#include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/shard.h"
 #include "tests/simulation/dice.h"
 #include "tests/simulation/reservation.h"
 #include "tests/simulation/scenario.h"
 #include "tests/simulation/simulated_platform.h"
 #include "tests/simulation/simulated_store.h"
+#include "tests/simulation/simulated_userfaultfd.h"
 #include "tests/simulation/verdict.h"
 
 namespace userpager::simulation {
@@ -46,16 +48,23 @@ class Machine {
   uint64_t now_ns() const { return now_ns_; }
   void PassTime(uint64_t ns);
 
-  // ---- The shard's thread. ----
+  // ---- The shards' threads. ----
 
-  void Kick() { kicked_ = true; }
-  bool has_read_messages() const { return !inbox_.empty(); }
-  // Takes some messages from the kernel.
+  Shard& shard(unsigned index) { return *seats_[index]->shard; }
+  Shard& ShardOf(PageIndex page) { return shard(Find(page)->StripeOf(page).shard); }
+  SlotCipher& cipher(unsigned index) { return seats_[index]->cipher; }
+  SimulatedUserfaultfd& userfaultfd(unsigned index) { return seats_[index]->userfaultfd; }
+  bool built() const { return !seats_.empty(); }
+  // All shards look whether memory is short.
+  void KickAll();
+  void Kick(unsigned index) { seats_[index]->kicked = true; }
+  // One of the threads that have messages takes some of them from the kernel.
   void ReadMessages();
-  // When the thread has something to do: now, later, or (IoEngine::kNoTimeout) not before something
-  // comes in.
+  // When the first thread has something to do: now, later, or (IoEngine::kNoTimeout) not before
+  // something comes in.
   uint64_t NextTurn() const;
-  // What ShardThread::Turn does, with some of what is there.
+  // What ShardThread::Turn does, with some of what is there, for one of those that have something
+  // to do.
   void Turn();
 
   const Scenario& scenario;
@@ -65,16 +74,30 @@ class Machine {
   PageFile page_file;
   SimulatedPlatform platform;
   SimulatedStore store;
-  std::unique_ptr<Shard> shard;
   std::array<std::unique_ptr<Reservation>, kMostReservations> reservations;
   std::optional<ProtectionChange> change;
   uint64_t next_value = 1;  // what the program writes next
 
  private:
+  // What a ShardThread has.
+  struct Seat {
+    Seat(SimulatedPlatform& kernel, unsigned index) : userfaultfd(kernel, index) {}
+
+    SimulatedUserfaultfd userfaultfd;
+    SlotCipher cipher;
+    std::unique_ptr<Shard> shard;
+    bool kicked = false;
+    uint64_t wakes_at_ns = IoEngine::kNoTimeout;
+    std::vector<FaultMessage> inbox;
+  };
+
+  Errno AddShard(unsigned index, LogLine* error);
+  uint64_t NextTurnOf(unsigned index) const;
+  // One of the shards for which it is true, or the first that is drawn.
+  unsigned DrawShard(auto condition);
+
   uint64_t now_ns_ = 1'000'000'000;
-  bool kicked_ = false;
-  uint64_t wakes_at_ns_ = IoEngine::kNoTimeout;
-  std::vector<FaultMessage> inbox_;
+  std::vector<std::unique_ptr<Seat>> seats_;
 };
 
 }  // namespace userpager::simulation

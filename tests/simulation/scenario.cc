@@ -1,5 +1,6 @@
 #include "tests/simulation/scenario.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
@@ -8,7 +9,8 @@
 namespace userpager::simulation {
 namespace {
 
-constexpr uint64_t kSmallestLimit = 32;
+constexpr uint64_t kSmallestLimit = 32;  // of one shard
+constexpr uint64_t kMostShards = 4;
 constexpr unsigned kPatterns = 5;
 // As ReplacementKind has them.
 constexpr const char* kReplacements[] = {"adaptive", "fifo", "clock"};
@@ -71,11 +73,14 @@ Scenario::Scenario(uint64_t the_seed) : seed(the_seed) {
   guard = !dice.OneIn(3);
   executable = dice.OneIn(4);
   replacement = static_cast<ReplacementKind>(dice.Below(std::size(kReplacements)));
-  limit_pages = DrawLimit(dice);
+  encrypt = dice.OneIn(4);
+  shards = static_cast<unsigned>(dice.OneIn(2) ? dice.Between(2, kMostShards) : 1);
+  limit_pages = std::max(DrawLimit(dice), shards * kSmallestLimit);
   reservations = static_cast<unsigned>(dice.Between(1, 3));
   reservation_pages = dice.Between(limit_pages, 4 * limit_pages) / reservations + 1;
   // One span of protection, one group of PTEs.
   if (reservation_pages > 500) reservation_pages = 500;
+  stripe_pages = dice.Between(8, reservation_pages);
   file_pages = 256 + (dice.OneIn(2) ? reservations * reservation_pages : 0);
   threads = static_cast<unsigned>(dice.Between(1, 8));
   events = static_cast<unsigned>(dice.Between(200, 1500));
@@ -90,7 +95,8 @@ Scenario::Scenario(uint64_t the_seed) : seed(the_seed) {
 
 std::string Scenario::Describe() const {
   return absl::StrCat(move ? "with" : "without", " MOVE, ", guard ? "with" : "without",
-                      " guards, ", kReplacements[static_cast<unsigned>(replacement)],
+                      " guards, ", encrypt ? "encrypted, " : "", shards, " shard(s), ",
+                      kReplacements[static_cast<unsigned>(replacement)],
                       " replacement, a limit of ", limit_pages, " pages, ", reservations, " times ",
                       reservation_pages, " pages, ", threads, " thread(s), ", events, " events");
 }

@@ -19,6 +19,8 @@ enum class Canary : uint8_t {
   kSlotFreedEarly,      // a slot goes back while a transfer still has it
   kMemoryKept,          // discarded pages stay resident
   kTornRead,            // half of a read is of another page, and its checksum agrees
+  kWrongShard,          // now and then a message reaches a shard that does not have the page
+  kPeersNotAsked,       // a shard without memory does not have the others free some
 };
 
 // What a scheduler may do next.
@@ -83,9 +85,12 @@ struct Scenario {
   bool move = true;
   bool guard = true;
   bool executable = false;      // some protections allow executing
+  bool encrypt = false;         // what is written to the page file
   ReplacementKind replacement = ReplacementKind::kAdaptive;
   uint64_t limit_pages = 64;
   uint64_t file_pages = 256;
+  unsigned shards = 1;
+  uint64_t stripe_pages = 500;  // neighbouring stripes of a reservation are of different shards
   unsigned reservations = 1;
   uint64_t reservation_pages = 100;
   unsigned threads = 1;

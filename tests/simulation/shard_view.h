@@ -15,6 +15,10 @@ class ShardTestPeer {
   static PageIndex ParkedAt(Shard& shard, FrameIndex frame) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return shard.ParkedAt(shard.frames_[frame]);
   }
+  // Pages that are charged for the shard.
+  static PageCount Charged(Shard& shard) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return shard.frames_.in_use() + shard.reading_pages_ + shard.buffer_pages_;
+  }
   static TransferTable& Transfers(Shard& shard) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return shard.transfers_;
   }

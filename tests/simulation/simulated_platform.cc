@@ -23,23 +23,44 @@ SimulatedPlatform::SimulatedPlatform(const Scenario& scenario, const FrameLedger
       dice_(dice),
       verdict_(verdict),
       faults_(scenario.platform),
-      waiters_(scenario.threads) {}
+      parking_areas_(scenario.shards),
+      waiters_(scenario.threads),
+      unread_(scenario.shards) {}
 
-SimulatedPlatform::Page* SimulatedPlatform::Find(PageIndex page) {
-  for (Area& area : areas_) {
-    if (area.range.Contains(page)) return &area.pages[(page - area.range.begin).value()];
+SimulatedPlatform::Area* SimulatedPlatform::FindArea(PageIndex page) {
+  if (last_area_ < areas_.size() && areas_[last_area_].range.Contains(page)) {
+    return &areas_[last_area_];
+  }
+  for (size_t i = 0; i < areas_.size(); ++i) {
+    if (!areas_[i].range.Contains(page)) continue;
+    last_area_ = i;
+    return &areas_[i];
   }
   return nullptr;
 }
 
-// The shard registers its parking areas itself: first that of data, then that of code.
-Errno SimulatedPlatform::Register(PageRange range) {
-  Area area{range, range.begin < PageIndex(kFirstReservation) ||
-                       range.begin >= PageIndex(kFirstReservation + 16 * kReservationStep),
-            std::vector<Page>(range.count().value())};
-  if (area.parking) {
-    const KernelAccess access =
-        parking_areas_++ == 0 ? KernelAccess::kReadWrite : KernelAccess::kReadWriteExecute;
+SimulatedPlatform::Page* SimulatedPlatform::Find(PageIndex page) {
+  Area* area = FindArea(page);
+  return area == nullptr ? nullptr : &area->pages[(page - area->range.begin).value()];
+}
+
+void SimulatedPlatform::CheckOwner(PageRange range, unsigned shard) {
+  if (range.empty()) return;
+  for (const PageIndex page : {range.begin, range.end - PageCount(1)}) {
+    const Area* area = FindArea(page);
+    if (area == nullptr || area->shard == shard) continue;
+    verdict_.Fail(absl::StrCat("shard ", shard, " reached for a page of shard ", area->shard));
+  }
+}
+
+// A shard registers its parking areas itself: first that of data, then that of code.
+Errno SimulatedPlatform::Register(PageRange range, unsigned shard) {
+  Area area{range, shard, std::vector<Page>(range.count().value())};
+  const bool parks = range.begin < PageIndex(kFirstReservation) ||
+                     range.begin >= PageIndex(kFirstReservation + 16 * kReservationStep);
+  if (parks) {
+    const KernelAccess access = parking_areas_[shard]++ == 0 ? KernelAccess::kReadWrite
+                                                             : KernelAccess::kReadWriteExecute;
     for (Page& page : area.pages) page.access = access;
   }
   areas_.push_back(std::move(area));
@@ -96,7 +117,7 @@ RunResult SimulatedPlatform::Install(PageIndex to, const void* contents, bool ze
   }
   CheckCharge();
   const bool forgets = scenario_.canary == Canary::kForgottenWake && dice_.OneIn(20);
-  if (wake == WakeMode::kWake && !forgets) Wake(PageRange(to, done));
+  if (wake == WakeMode::kWake && !forgets) WakeAll(PageRange(to, done), to);
   if (done == count) return {done, 0};
   return {done, done.value() > 0 ? EAGAIN : EEXIST};
 }
@@ -145,7 +166,7 @@ RunResult SimulatedPlatform::Move(PageIndex to, PageIndex from, PageCount count,
     target.write_protected = false;
     source = Page{.access = source.access};
   }
-  if (wake == WakeMode::kWake) Wake(PageRange(to, done));
+  if (wake == WakeMode::kWake) WakeAll(PageRange(to, done), to);
   if (done == count) return {done, 0};
   return {done, done.value() > 0 ? EAGAIN : refusal};
 }
@@ -166,14 +187,22 @@ Errno SimulatedPlatform::Unprotect(PageRange range, WakeMode wake) {
     if (page == nullptr) return ENOENT;
     page->write_protected = false;
   }
-  if (wake == WakeMode::kWake) Wake(range);
+  if (wake == WakeMode::kWake) WakeAll(range, range.begin);
   return 0;
 }
 
-void SimulatedPlatform::Wake(PageRange range) {
+void SimulatedPlatform::Wake(PageRange range, unsigned shard) {
   for (unsigned thread = 0; thread < waiters_.size(); ++thread) {
-    if (waiters_[thread].asleep && range.Contains(AwaitedBy(thread))) Interrupt(thread);
+    const Waiter& waiter = waiters_[thread];
+    if (waiter.asleep && waiter.shard == shard && range.Contains(AwaitedBy(thread))) {
+      Interrupt(thread);
+    }
   }
+}
+
+// As calls that install something wake: by the userfaultfd that has the page.
+void SimulatedPlatform::WakeAll(PageRange range, PageIndex owner_of) {
+  Wake(range, FindArea(owner_of)->shard);
 }
 
 Errno SimulatedPlatform::Poison(PageIndex at) {
@@ -183,8 +212,6 @@ Errno SimulatedPlatform::Poison(PageIndex at) {
   page->poisoned = true;
   return 0;
 }
-
-Errno SimulatedPlatform::Unpoison(PageIndex page) { return Discard(PageRange(page, PageCount(1))); }
 
 void SimulatedPlatform::Drop(Page& page) {
   if (page.memory != 0 && scenario_.canary != Canary::kMemoryKept) memory_.Unmap(page.memory);
@@ -202,11 +229,6 @@ Errno SimulatedPlatform::Discard(PageRange range) {
       buffers_.erase(at.value());
     }
   }
-  return 0;
-}
-
-Errno SimulatedPlatform::DiscardAll(std::span<const PageRange> ranges) {
-  for (const PageRange range : ranges) (void)Discard(range);
   return 0;
 }
 
@@ -261,23 +283,29 @@ TouchOutcome SimulatedPlatform::Touch(PageIndex at, bool write, PageBytes** cont
 }
 
 void SimulatedPlatform::Sleep(unsigned thread, const FaultMessage& message) {
-  waiters_[thread] = {true, message};
-  unread_.push_back(thread);
+  const unsigned shard = FindArea(PageOf(message.address))->shard;
+  waiters_[thread] = {true, shard, message};
+  unread_[shard].push_back(thread);
 }
 
 // A message that was not read yet goes with its thread, as in the kernel.
 void SimulatedPlatform::Interrupt(unsigned thread) {
   waiters_[thread].asleep = false;
-  unread_.erase(std::remove(unread_.begin(), unread_.end(), thread), unread_.end());
+  std::deque<unsigned>& unread = unread_[waiters_[thread].shard];
+  unread.erase(std::remove(unread.begin(), unread.end(), thread), unread.end());
 }
 
 bool SimulatedPlatform::has_sleepers() const {
   return std::any_of(waiters_.begin(), waiters_.end(), [](const Waiter& w) { return w.asleep; });
 }
 
-FaultMessage SimulatedPlatform::ReadMessage() {
-  const unsigned thread = unread_.front();
-  unread_.pop_front();
+bool SimulatedPlatform::has_messages() const {
+  return std::any_of(unread_.begin(), unread_.end(), [](const auto& u) { return !u.empty(); });
+}
+
+FaultMessage SimulatedPlatform::ReadMessage(unsigned shard) {
+  const unsigned thread = unread_[shard].front();
+  unread_[shard].pop_front();
   return waiters_[thread].message;
 }
 

@@ -1,9 +1,10 @@
 // SimulatedPlatform: the kernel's part of paging, in memory: which pages are present, write-
 // protected, poisoned, guarded or pinned, what is in them, and which threads wait for a message to
-// be answered. It refuses what the kernel refuses, and some more by seed.
+// be answered. It refuses what the kernel refuses, and some more by seed. Each shard comes to it by
+// its own SimulatedUserfaultfd; calls of the API come directly.
 //
-// Cast:  Area (a registered range: a stripe or a parking area), PhysicalMemory (what pages hold),
-//        the waiting threads, one message each.
+// Cast:  Area (a registered range: a stripe or a parking area of one shard), PhysicalMemory (what
+//        pages hold), the waiting threads, one message each.
 // Rules: a run that spans mappings (places with different access) is refused whole, as
 //        mfill_atomic and move_pages of the kernel do; short counts report EAGAIN; a page that a
 //        device holds is not moved.
@@ -34,35 +35,31 @@ inline constexpr uint64_t kReservationStep = 1024;
 
 enum class TouchOutcome : uint8_t { kDone, kMissing, kWriteProtected, kSegv, kBus };
 
-class SimulatedPlatform final : public PagePlatform {
+class SimulatedPlatform {
  public:
   SimulatedPlatform(const Scenario& scenario, const FrameLedger& ledger, Dice& dice,
                     Verdict& verdict);
 
-  // PagePlatform.
-  Errno Register(PageRange range) override;
+  // ---- The kernel's calls, as PagePlatform has them. ----
+
+  Errno Register(PageRange range, unsigned shard);
   RunResult Copy(PageIndex to, const void* contents, PageCount count, InstallMode mode,
-                 WakeMode wake) override;
-  RunResult CopyZeros(PageIndex to, PageCount count, InstallMode mode, WakeMode wake) override;
-  RunResult Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) override;
-  Errno WriteProtect(PageRange range) override;
-  Errno Unprotect(PageRange range, WakeMode wake) override;
-  void Wake(PageRange range) override;
-  // Only of faults that come as signals; all of the simulation's are messages.
-  FaultTicket JoinWaiters(PageIndex) override {
-    verdict_.Fail("a fault was to wait for a wake outside of the kernel");
-    return {};
-  }
-  void AwaitWake(FaultTicket) override {}
-  Errno Poison(PageIndex page) override;
-  Errno Unpoison(PageIndex page) override;
-  Errno Discard(PageRange range) override;
-  Errno DiscardAll(std::span<const PageRange> ranges) override;
-  Errno SetAccess(PageRange range, KernelAccess access) override;
-  Errno InstallGuard(PageIndex page) override;
-  Errno RemoveGuard(PageIndex page) override;
-  bool IsPresent(PageIndex page) override;
-  const void* Peek(PageIndex page) override;
+                 WakeMode wake);
+  RunResult CopyZeros(PageIndex to, PageCount count, InstallMode mode, WakeMode wake);
+  RunResult Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake);
+  Errno WriteProtect(PageRange range);
+  Errno Unprotect(PageRange range, WakeMode wake);
+  void Wake(PageRange range, unsigned shard);
+  Errno Poison(PageIndex page);
+  Errno Discard(PageRange range);
+  Errno SetAccess(PageRange range, KernelAccess access);
+  Errno InstallGuard(PageIndex page);
+  Errno RemoveGuard(PageIndex page);
+  bool IsPresent(PageIndex page);
+  const void* Peek(PageIndex page);
+  // Whether what is registered of the range is the shard's. What is not is a buffer, or gone.
+  void CheckOwner(PageRange range, unsigned shard);
+  void Refuse(const char* what) { verdict_.Fail(what); }
 
   // ---- The program's side. ----
 
@@ -78,8 +75,9 @@ class SimulatedPlatform final : public PagePlatform {
 
   // ---- The shard's thread's side. ----
 
-  bool has_messages() const { return !unread_.empty(); }
-  FaultMessage ReadMessage();
+  bool has_messages() const;
+  bool HasMessages(unsigned shard) const { return !unread_[shard].empty(); }
+  FaultMessage ReadMessage(unsigned shard);
 
   // ---- The devices' side. ----
 
@@ -88,7 +86,8 @@ class SimulatedPlatform final : public PagePlatform {
   void LetGo(PhysicalPage page, bool own) { memory_.Unpin(page, own); }
   PageBytes& At(PhysicalPage page) { return memory_[page]; }
   PhysicalPage MappedAt(PageIndex page);
-  // A read buffer gets content.
+  // A buffer of the pager's own gets content: it is real memory.
+  bool IsBuffer(PageIndex page) { return Find(page) == nullptr; }
   void TouchBuffer(PageIndex page);
 
   // munmap. Nothing is there any more.
@@ -110,18 +109,21 @@ class SimulatedPlatform final : public PagePlatform {
   };
   struct Area {
     PageRange range;
-    bool parking = false;
+    unsigned shard;
     std::vector<Page> pages;
   };
   struct Waiter {
     bool asleep = false;
+    unsigned shard = 0;  // whose userfaultfd has the message
     FaultMessage message;
   };
 
+  Area* FindArea(PageIndex page);
   Page* Find(PageIndex page);
   bool IsOneMapping(PageIndex begin, PageCount count);
   RunResult Install(PageIndex to, const void* contents, bool zeros, PageCount count,
                     InstallMode mode, WakeMode wake);
+  void WakeAll(PageRange range, PageIndex owner_of);
   Errno RefusalToMove(PageIndex to, PageIndex from);
   void Drop(Page& page);
 
@@ -132,10 +134,11 @@ class SimulatedPlatform final : public PagePlatform {
   const PlatformFaults faults_;
   PhysicalMemory memory_;
   std::vector<Area> areas_;
-  unsigned parking_areas_ = 0;
+  size_t last_area_ = 0;                 // where the last page was found
+  std::vector<unsigned> parking_areas_;  // of each shard
   bool may_refuse_to_hide_ = false;
   std::vector<Waiter> waiters_;
-  std::deque<unsigned> unread_;  // threads, in the order of their messages
+  std::vector<std::deque<unsigned>> unread_;  // by shard: threads, in the order of their messages
   absl::flat_hash_set<uint64_t> buffers_;  // pages of the read buffers that hold something
 };
 

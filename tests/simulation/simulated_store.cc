@@ -27,7 +27,9 @@ SimulatedStore::SimulatedStore(const Scenario& scenario, SimulatedPlatform& plat
       verdict_(verdict),
       faults_(scenario.store),
       slots_(scenario.file_pages + 1),
-      bad_writes_left_(scenario.most_bad_writes) {}
+      bad_writes_left_(scenario.most_bad_writes) {
+  for (unsigned i = 0; i < scenario.shards; ++i) engines_.emplace_back(*this, i);
+}
 
 // What is told to the shard retires a slot and is counted; what is hidden from it harms pages.
 SimulatedStore::Fate SimulatedStore::DrawFate(IoDirection direction) {
@@ -48,9 +50,12 @@ SimulatedStore::Fate SimulatedStore::DrawFate(IoDirection direction) {
   return dice_.Happens(faults_.misdirect_write) ? Fate::kMisdirect : Fate::kGood;
 }
 
-void SimulatedStore::Submit(const IoRequest& request) {
-  if (transfers_.size() == kCapacity) verdict_.Fail("more transfers than the engine takes");
-  Transfer transfer{.direction = request.direction,
+void SimulatedStore::Submit(const IoRequest& request, unsigned shard) {
+  const auto under_way = std::count_if(transfers_.begin(), transfers_.end(),
+                                       [&](const Transfer& t) { return t.shard == shard; });
+  if (under_way == kCapacity) verdict_.Fail("more transfers than the engine takes");
+  Transfer transfer{.shard = shard,
+                    .direction = request.direction,
                     .tag = request.tag,
                     .memory = {},
                     .held = {},
@@ -70,18 +75,15 @@ void SimulatedStore::Submit(const IoRequest& request) {
   transfers_.push_back(std::move(transfer));
 }
 
-void SimulatedStore::SubmitMessageRead(int, void*, uint32_t, uint64_t) {
-  verdict_.Fail("the shard itself reads messages");
-}
-
 bool SimulatedStore::has_work() const {
   return std::any_of(transfers_.begin(), transfers_.end(),
                      [](const Transfer& t) { return t.step != Step::kDone; });
 }
 
-bool SimulatedStore::has_completions() const {
-  return std::any_of(transfers_.begin(), transfers_.end(),
-                     [](const Transfer& t) { return t.step == Step::kDone; });
+bool SimulatedStore::HasCompletions(unsigned shard) const {
+  return std::any_of(transfers_.begin(), transfers_.end(), [&](const Transfer& t) {
+    return t.shard == shard && t.step == Step::kDone;
+  });
 }
 
 void SimulatedStore::Advance() {
@@ -107,6 +109,13 @@ void SimulatedStore::Hold(Transfer& transfer) {
   transfer.step = Step::kHeld;
   if (transfer.direction == IoDirection::kRead) return;
   for (const PageIndex page : transfer.memory) {
+    if (scenario_.encrypt) {
+      // Plain text would be in the file.
+      if (!platform_.IsBuffer(page)) verdict_.Fail("a page is written as it is");
+      platform_.TouchBuffer(page);
+      transfer.held.push_back(0);
+      continue;
+    }
     const PhysicalPage held = platform_.Hold(page, true);
     if (held != 0) {
       transfer.held.push_back(held);
@@ -121,8 +130,14 @@ void SimulatedStore::Hold(Transfer& transfer) {
     for (uint32_t i = 0; i < transfer.memory.size(); ++i) {
       Harm(transfer.first + PageCount(i));
     }
-    for (const PhysicalPage memory : transfer.held) platform_.LetGo(memory, true);
+    LetGo(transfer);
     return;
+  }
+}
+
+void SimulatedStore::LetGo(const Transfer& transfer) {
+  for (const PhysicalPage memory : transfer.held) {
+    if (memory != 0) platform_.LetGo(memory, true);
   }
 }
 
@@ -134,7 +149,7 @@ void SimulatedStore::Move(Transfer& transfer) {
     return;
   }
   Write(transfer);
-  for (const PhysicalPage memory : transfer.held) platform_.LetGo(memory, true);
+  LetGo(transfer);
 }
 
 void SimulatedStore::Read(Transfer& transfer) {
@@ -205,7 +220,10 @@ void SimulatedStore::Write(Transfer& transfer) {
       Harm(slot);
       continue;
     }
-    WriteSlot(slot + shift, platform_.At(transfer.held[i]), transfer.fate == Fate::kTear);
+    const PageBytes& from =
+        transfer.held[i] != 0 ? platform_.At(transfer.held[i])
+                              : *static_cast<const PageBytes*>(PointerTo(transfer.memory[i]));
+    WriteSlot(slot + shift, from, transfer.fate == Fate::kTear);
   }
   if (transfer.fate == Fate::kMisdirect) {
     for (size_t i = 0; i <= pages; ++i) Harm(transfer.first + PageCount(i));
@@ -218,12 +236,12 @@ void SimulatedStore::Write(Transfer& transfer) {
   }
 }
 
-std::vector<IoCompletion> SimulatedStore::TakeCompletions(size_t most) {
+std::vector<IoCompletion> SimulatedStore::TakeCompletions(unsigned shard, size_t most) {
   std::vector<IoCompletion> taken;
   size_t at = transfers_.empty() ? 0 : dice_.Below(transfers_.size());
   for (size_t looked = transfers_.size(); looked > 0 && taken.size() < most; --looked) {
     at %= transfers_.size();
-    if (transfers_[at].step == Step::kDone) {
+    if (transfers_[at].shard == shard && transfers_[at].step == Step::kDone) {
       taken.push_back({transfers_[at].tag, transfers_[at].result});
       transfers_.erase(transfers_.begin() + static_cast<std::ptrdiff_t>(at));
     } else {

@@ -1,5 +1,5 @@
-// SimulatedStore: the page file's device and the I/O engine before it. A transfer goes through four
-// steps, each when the scheduler says so and in any order among transfers: the device takes hold of
+// SimulatedStore: the page file's device and each shard's I/O engine before it. A transfer goes
+// through four steps, each when the scheduler says so and in any order among transfers: the device takes hold of
 // the memory, moves the bytes, is done, and the shard hears of it. Faults come by seed.
 //
 // Knows: of each slot what is in it, whether the device harmed it, and how often in a row it was
@@ -17,28 +17,24 @@
 
 namespace userpager::simulation {
 
-class SimulatedStore final : public IoEngine {
+class SimulatedStore {
  public:
   SimulatedStore(const Scenario& scenario, SimulatedPlatform& platform, PageFile& page_file,
                  Dice& dice, Verdict& verdict);
 
-  // IoEngine. The simulation asks for completions by TakeCompletions, and brings messages itself.
-  Errno Open() override { return 0; }
-  unsigned capacity() const override { return kCapacity; }
-  void Submit(const IoRequest& request) override;
-  void SubmitMessageRead(int, void*, uint32_t, uint64_t) override;
-  size_t Wait(std::span<IoCompletion>, uint64_t) override { return 0; }
+  // The engine of a shard.
+  IoEngine& engine(unsigned shard) { return engines_[shard]; }
 
   // Transfers that have not been told of.
   bool is_busy() const { return !transfers_.empty(); }
   bool has_work() const;
-  bool has_completions() const;
+  bool HasCompletions(unsigned shard) const;
   // One step of one transfer; there is work.
   void Advance();
   // The device takes hold of the memory of all transfers.
   void HoldAll();
-  // Up to `most` of the transfers that are done, in any order.
-  std::vector<IoCompletion> TakeCompletions(size_t most);
+  // Up to `most` of the shard's transfers that are done, in any order.
+  std::vector<IoCompletion> TakeCompletions(unsigned shard, size_t most);
 
   // What the slot holds; nullptr where it was never written.
   const PageBytes* ContentOf(SlotIndex slot) const;
@@ -50,6 +46,23 @@ class SimulatedStore final : public IoEngine {
 
  private:
   static constexpr unsigned kCapacity = 128;
+
+  // The simulation asks for completions by TakeCompletions, and brings messages itself.
+  class Engine final : public IoEngine {
+   public:
+    Engine(SimulatedStore& store, unsigned shard) : store_(store), shard_(shard) {}
+    Errno Open() override { return 0; }
+    unsigned capacity() const override { return kCapacity; }
+    void Submit(const IoRequest& request) override { store_.Submit(request, shard_); }
+    void SubmitMessageRead(int, void*, uint32_t, uint64_t) override {
+      store_.verdict_.Fail("the shard itself reads messages");
+    }
+    size_t Wait(std::span<IoCompletion>, uint64_t) override { return 0; }
+
+   private:
+    SimulatedStore& store_;
+    const unsigned shard_;
+  };
 
   enum class Step : uint8_t { kSent, kHeld, kDone };
   enum class Fate : uint8_t {
@@ -63,10 +76,11 @@ class SimulatedStore final : public IoEngine {
     kMisdirect,
   };
   struct Transfer {
+    unsigned shard;
     IoDirection direction;
     uint64_t tag;
     std::vector<PageIndex> memory;   // one a page
-    std::vector<PhysicalPage> held;  // of a write
+    std::vector<PhysicalPage> held;  // of a write; 0 for a buffer of the pager's own
     SlotIndex first;
     bool may_fault;
     Fate fate;
@@ -79,11 +93,13 @@ class SimulatedStore final : public IoEngine {
     unsigned wrong_reads = 0;  // in a row
   };
 
+  void Submit(const IoRequest& request, unsigned shard);
   Fate DrawFate(IoDirection direction);
   void Hold(Transfer& transfer);
   void Move(Transfer& transfer);
   void Read(Transfer& transfer);
   void Write(Transfer& transfer);
+  void LetGo(const Transfer& transfer);
   void WriteSlot(SlotIndex slot, const PageBytes& from, bool half);
   void Harm(SlotIndex slot);
 
@@ -93,6 +109,7 @@ class SimulatedStore final : public IoEngine {
   Dice& dice_;
   Verdict& verdict_;
   const StoreFaults faults_;
+  std::vector<Engine> engines_;
   std::vector<Transfer> transfers_;
   std::vector<Slot> slots_;
   unsigned bad_writes_left_;

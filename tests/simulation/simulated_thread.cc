@@ -116,7 +116,7 @@ void SimulatedThread::Refused(TouchOutcome outcome) {
 void SimulatedThread::Handle(ModelPage& model) {
   const AccessKind access = write_ ? AccessKind::kWrite : AccessKind::kRead;
   const bool guarded = model.committed && model.protection.guard;
-  const ViolationKind kind = machine_.shard->Judge(page_, access).kind;
+  const ViolationKind kind = machine_.ShardOf(page_).Judge(page_, access).kind;
   if (kind != (guarded ? ViolationKind::kGuardEnded : ViolationKind::kForbidden)) {
     Fail("the refused access was misjudged");
   }

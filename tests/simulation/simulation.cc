@@ -121,7 +121,8 @@ void Simulation::DoShard() {
 
 // The canary: the last slot of a write under way goes back, as if its page had let go of it.
 void Simulation::FreeSlotEarly() {
-  TransferTable& transfers = ShardTestPeer::Transfers(*machine_.shard);
+  const unsigned shard = static_cast<unsigned>(machine_.dice.Below(machine_.scenario.shards));
+  TransferTable& transfers = ShardTestPeer::Transfers(machine_.shard(shard));
   for (uint32_t index = 1; index <= transfers.most(); ++index) {
     Transfer& transfer = transfers[index];
     if (transfer.kind != TransferKind::kWrite || !machine_.dice.OneIn(10)) continue;
@@ -186,10 +187,10 @@ void Simulation::CheckProgress() {
       machine_.NextTurn() != IoEngine::kNoTimeout) {
     return;
   }
-  machine_.verdict.Fail(absl::StrCat("somebody waits, and nothing is under way", TellWaiters()));
+  machine_.verdict.Fail(absl::StrCat("somebody waits, and nothing is under way", TellWaits()));
 }
 
-std::string Simulation::TellWaiters() {
+std::string Simulation::TellWaits() {
   std::string text;
   for (unsigned i = 0; i < threads_.size(); ++i) {
     if (!machine_.platform.IsAsleep(i)) continue;
@@ -201,6 +202,7 @@ std::string Simulation::TellWaiters() {
     absl::StrAppend(&text, "; thread ", i, " for page ", absl::Hex(page.value()), ", ",
                     std::string(state));
   }
+  absl::StrAppend(&text, caller_.Describe());
   return text;
 }
 
@@ -243,7 +245,7 @@ void Simulation::Finish() {
     After();
   }
   if (!machine_.verdict.ok()) return;
-  if (busy()) return machine_.verdict.Fail("somebody waits for ever" + TellWaiters());
+  if (busy()) return machine_.verdict.Fail("somebody waits for ever" + TellWaits());
   caller_.ReleaseAll();
   After();
   while (machine_.verdict.ok() && machine_.store.is_busy()) {
@@ -260,9 +262,11 @@ void Simulation::Finish() {
 void Simulation::CollectTotals() {
   totals_.pages_checked = auditor_.pages_checked();
   totals_.store_faults = machine_.store.faults();
-  if (machine_.shard == nullptr) return;
+  if (!machine_.built()) return;
   CounterTotals counters;
-  machine_.shard->CollectCounters(&counters);
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) {
+    machine_.shard(i).CollectCounters(&counters);
+  }
   totals_.pages_in = counters.pages_in.value();
   totals_.pages_out = counters.pages_out.value();
   totals_.pages_ahead = counters.ahead_pages.value();

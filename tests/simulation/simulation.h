@@ -2,15 +2,15 @@
 // when it is told to, and a scheduler that picks what happens next by seed. The main header of this
 // folder.
 //
-// Cast:    Scenario (what the run consists of), Machine (the shard and the world under it),
-//          SimulatedPlatform (the kernel), SimulatedStore (the device), SimulatedThread and
-//          ApiCaller (the program), Auditor (what must be true), Verdict (what was found).
+// Cast:    Scenario (what the run consists of), Machine (the shards and the world under them),
+//          SimulatedPlatform (the kernel), SimulatedUserfaultfd (a shard's way to it),
+//          SimulatedStore (the device), SimulatedThread and ApiCaller (the program), Auditor (what
+//          must be true), Verdict (what was found).
 // Flow:    Run draws events; after each one the Auditor looks at everything. In the end every
 //          thread and every call must come to its end, everything is released, and nothing may be
 //          left.
 // Promise: the same scenario gives the same run, event by event.
-// Does not: run several shards, or Pager and Runtime themselves: ApiCaller does with the shard what
-//          they do.
+// Does not: run Pager and Runtime themselves: ApiCaller does with the shards what they do.
 #ifndef USERPAGER_TESTS_SIMULATION_SIMULATION_H_
 #define USERPAGER_TESTS_SIMULATION_SIMULATION_H_
 
@@ -66,7 +66,7 @@ class Simulation {
   void WriteThrough(const Pin& pin);
   void EndPin(size_t index);
   void CheckProgress();
-  std::string TellWaiters();
+  std::string TellWaits();
   void Finish();
   bool FinishOne();
   void CollectTotals();
