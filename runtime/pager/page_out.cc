@@ -93,10 +93,7 @@ bool Shard::Balance(PageCount most_drops) {
     if (!StartWrite()) break;
     progress = true;
   }
-  // Where a shard has nothing left to give, others may have.
-  if (!progress && wanted.value() > 0 && options_.shard_count > 1) {
-    needs_peers_.store(true, std::memory_order_relaxed);
-  }
+  if (!progress && wanted.value() > 0) AskPeers();
   // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
     balancing_ = false;

@@ -116,18 +116,29 @@ uint64_t Shard::Timeout(bool work_left) {
   return waits || paused || IsOverLimit() ? kMillisecond : IoEngine::kNoTimeout;
 }
 
+// Others may have memory to give. Only for somebody who waits, and once in a millisecond: shards
+// that all have nothing to give would otherwise wake each other without end.
+void Shard::AskPeers() {
+  if (options_.shard_count == 1 || !HasWaiters()) return;
+  if (now_ns_ - asked_peers_ns_ < kMillisecond) return;
+  asked_peers_ns_ = now_ns_;
+  needs_peers_.store(true, std::memory_order_relaxed);
+}
+
 // Everything in memory is locked or pinned, nothing is under way, and a thread waits: it would wait
 // for ever. Requests to lock pages are refused; where a thread cannot be given its page, the
 // program ends as the kernel would end it for want of memory, with a line. Counted in fruitless
-// turns of a millisecond each, not by the clock: a program that was stopped for a while is not
-// stuck. Above the limit somebody is lowering it, who makes turns come faster, and takes the limit
-// back where it is out of reach.
+// turns, and not by the clock, as a program that was stopped for a while is not stuck; but turns
+// that others bring about within a millisecond, such as shards that ask each other, count as one.
+// Above the limit somebody is lowering it, and takes the limit back where it is out of reach.
 void Shard::RefuseIfStuck() {
   if (!HasWaiters() || transfers_.under_way() != 0 || IsOverLimit()) {
     stuck_turns_ = 0;
     return;
   }
-  needs_peers_.store(options_.shard_count > 1, std::memory_order_relaxed);
+  AskPeers();
+  if (now_ns_ - stuck_turn_ns_ < kMillisecond) return;
+  stuck_turn_ns_ = now_ns_;
   const uint64_t patience = kStuckTurns + policy_->count().value();
   if (++stuck_turns_ < patience) return;
   if (requests_ != nullptr) {

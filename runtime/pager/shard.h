@@ -455,6 +455,7 @@ class Shard {
   PageCount Charge(PageCount most, bool urgent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitBuffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitPool(BufferPool& pool, PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AskPeers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseIfStuck() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t Timeout(bool work_left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsZero(const void* page);
@@ -504,7 +505,9 @@ class Shard {
   unsigned write_failures_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row
   uint64_t next_write_ns_ ABSL_GUARDED_BY(mutex_) = 0;   // not before, after a failure
   uint64_t forks_ ABSL_GUARDED_BY(mutex_) = 0;      // of the process, since the shard began
+  uint64_t asked_peers_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when, last
   uint64_t stuck_turns_ ABSL_GUARDED_BY(mutex_) = 0;  // without progress while somebody waits
+  uint64_t stuck_turn_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when the last of them was
   PageIndex stale_page_ ABSL_GUARDED_BY(mutex_);         // of the last stale message
   unsigned stale_count_ ABSL_GUARDED_BY(mutex_) = 0;     // how often in a row
   uint32_t unsettled_thread_ ABSL_GUARDED_BY(mutex_) = 0;  // that met a guard page last

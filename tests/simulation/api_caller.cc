@@ -50,7 +50,9 @@ PageCount ApiCaller::SmallestLimit() const {
 
 PageCount ApiCaller::LockedPages() const {
   PageCount locked;
-  for (unsigned i = 0; i < machine_.scenario.shards; ++i) locked += machine_.shard(i).locked_pages();
+  for (unsigned i = 0; i < machine_.scenario.shards; ++i) {
+    locked += machine_.shard(i).locked_pages();
+  }
   return locked;
 }
 

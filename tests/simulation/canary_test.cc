@@ -43,9 +43,5 @@ TEST(Canary, AMessageThatReachesTheWrongShardIsFound) {
   EXPECT_NE(RunWith(Canary::kWrongShard), "");
 }
 
-TEST(Canary, AShardThatDoesNotAskTheOthersForMemoryIsFound) {
-  EXPECT_NE(RunWith(Canary::kPeersNotAsked), "");
-}
-
 }  // namespace
 }  // namespace userpager::simulation

@@ -20,10 +20,10 @@ PageRange One(PageIndex page) { return PageRange(page, PageCount(1)); }
 // A machine without faults, with one reservation of committed pages and one thread.
 class Found : public testing::Test {
  protected:
-  void Build(bool move, uint64_t limit_pages, uint64_t pages) {
+  void Build(bool move, uint64_t limit_pages, uint64_t pages, unsigned shards = 1) {
     scenario_.move = move;
     scenario_.limit_pages = limit_pages;
-    scenario_.shards = 1;
+    scenario_.shards = shards;
     scenario_.encrypt = false;
     scenario_.threads = 1;
     scenario_.file_pages = 256;
@@ -31,18 +31,27 @@ class Found : public testing::Test {
     scenario_.store = StoreFaults();
     machine_ = std::make_unique<Machine>(scenario_);
     const PageRange range(kFirst, PageCount(pages));
-    auto made = std::make_unique<Reservation>(range, kReadWrite, true, Cut{range.count()});
-    (void)machine_->platform.Register(range, 0);
+    const Cut cut{PageCount((pages + shards - 1) / shards), shards};
+    auto made = std::make_unique<Reservation>(range, kReadWrite, true, cut);
+    for (Stripe& stripe : made->stripes()) {
+      (void)machine_->platform.Register(stripe.range, stripe.shard);
+      ASSERT_EQ(machine_->shard(stripe.shard).AddStripe(&stripe), 0);
+    }
     (void)machine_->platform.SetAccess(range, KernelAccess::kReadWrite);
-    ASSERT_EQ(shard().AddStripe(&made->stripes()[0]), 0);
     machine_->reservations[0] = std::move(made);
   }
-  void TearDown() override {
+  void TearDown() override { ReleaseAll(); }
+  void ReleaseAll() {
     if (machine_ == nullptr) return;
     EXPECT_EQ(machine_->verdict.what(), "");
-    shard().RemoveStripe(&stripe(), stripe().range, SpaceAfter::kUnmapped);
+    for (Stripe& stripe : machine_->reservations[0]->stripes()) {
+      machine_->shard(stripe.shard).RemoveStripe(&stripe, stripe.range, SpaceAfter::kUnmapped);
+    }
     while (machine_->store.is_busy()) TurnOnce();
-    EXPECT_TRUE(shard().CheckConsistency());
+    for (unsigned i = 0; i < scenario_.shards; ++i) {
+      EXPECT_TRUE(machine_->shard(i).CheckConsistency());
+    }
+    machine_.reset();
   }
 
   Shard& shard() { return machine_->shard(0); }
@@ -79,6 +88,21 @@ class Found : public testing::Test {
       }
     }
     return false;
+  }
+
+  // Whether a store to the second shard's first page goes through, where the first shard's pages
+  // and somebody else's take all memory.
+  bool GetsMemoryOfPeers() {
+    const PageIndex first_of_second = machine_->reservations[0]->stripes()[1].range.begin;
+    for (PageIndex page = kFirst; page < first_of_second; ++page) {
+      if (!StoreThrough(page)) return false;
+    }
+    while (machine_->NextTurn() != IoEngine::kNoTimeout || machine_->store.is_busy()) TurnOnce();
+    const PageCount others = machine_->ledger.ChargeUpTo(PageCount(64), PageCount(0));
+    const bool got = StoreThrough(first_of_second);
+    machine_->ledger.Return(others);
+    EXPECT_TRUE(StoreThrough(first_of_second));
+    return got;
   }
 
   // Stores until a page is being written in place, whose memory the device has.
@@ -159,6 +183,34 @@ TEST_F(Found, AFaultWaitsWhileTheLimitIsOutOfReach) {
   machine_->ledger.set_limit(PageCount(128));
   shard().OnLimitChanged();
   EXPECT_TRUE(StoreThrough(other));
+}
+
+// Two shards that want a little more free memory than they can make.
+TEST_F(Found, ShardsThatHaveNothingToGiveLeaveEachOtherInPeace) {
+  Build(true, 64, 20, 2);
+  const PageRange range = machine_->reservations[0]->range();
+  for (PageIndex page = range.begin; page < range.end; ++page) ASSERT_TRUE(StoreThrough(page));
+  // Somebody else's: the working sets are as small as they may become.
+  const PageCount others = machine_->ledger.ChargeUpTo(PageCount(64), PageCount(10));
+  machine_->KickAll();
+  for (unsigned turn = 0; turn < kMostTurns; ++turn) {
+    if (machine_->store.has_work()) machine_->store.Advance();
+    if (machine_->NextTurn() <= machine_->now_ns()) machine_->Turn();
+  }
+  EXPECT_FALSE(machine_->store.is_busy());
+  EXPECT_GT(machine_->NextTurn(), machine_->now_ns());
+  machine_->ledger.Return(others);
+}
+
+// The pages of one shard have taken all memory, and are not used any more. The canary is a shard
+// that does not ask for it.
+TEST_F(Found, AShardWithoutMemoryGetsSomeFromTheOthers) {
+  for (const Canary canary : {Canary::kNone, Canary::kPeersNotAsked}) {
+    scenario_.canary = canary;
+    Build(true, 64, 160, 2);
+    EXPECT_EQ(GetsMemoryOfPeers(), canary == Canary::kNone);
+    ReleaseAll();
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 // As ShardThread takes at a time.
 constexpr size_t kMostMessages = 64;
 constexpr size_t kMostCompletions = 64;
+constexpr unsigned kMostTurnsForPeers = 1000;
 
 // Where making a file costs least: only the file's size matters, its content is simulated.
 const char* PageFileDirectory() { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/var/tmp"; }
@@ -91,7 +92,7 @@ void Machine::KickAll() {
 }
 
 unsigned Machine::DrawShard(auto condition) {
-  const unsigned first = scenario.shards == 1 ? 0 : static_cast<unsigned>(dice.Below(scenario.shards));
+  const unsigned first = static_cast<unsigned>(dice.Below(scenario.shards));
   for (unsigned i = 0; i < scenario.shards; ++i) {
     if (condition((first + i) % scenario.shards)) return (first + i) % scenario.shards;
   }
@@ -123,8 +124,12 @@ uint64_t Machine::NextTurn() const {
 void Machine::Turn() {
   const unsigned index = DrawShard([&](unsigned i) { return NextTurnOf(i) <= now_ns_; });
   Seat& seat = *seats_[index];
+  const bool only_asked = seat.asked && !store.HasCompletions(index) && seat.inbox.empty();
+  turns_for_peers_ = only_asked ? turns_for_peers_ + 1 : 0;
+  if (turns_for_peers_ > kMostTurnsForPeers) verdict.Fail("shards wake each other without end");
   if (seat.kicked) seat.shard->OnKick();
   seat.kicked = false;
+  seat.asked = false;
   const std::vector<FaultMessage> faults = std::exchange(seat.inbox, {});
   // A turn that was brought about by something else need not see what is done.
   const size_t least = faults.empty() ? 1 : 0;
@@ -135,7 +140,9 @@ void Machine::Turn() {
   if (seat.shard->TakeWantsSlots()) (void)page_file.Grow(page_file.usable() + PageCount(1));
   if (!seat.shard->TakeNeedsPeers() || scenario.canary == Canary::kPeersNotAsked) return;
   for (unsigned i = 0; i < scenario.shards; ++i) {
-    if (i != index) Kick(i);
+    if (i == index) continue;
+    Kick(i);
+    seats_[i]->asked = true;
   }
 }
 

@@ -87,6 +87,7 @@ class Machine {
     SlotCipher cipher;
     std::unique_ptr<Shard> shard;
     bool kicked = false;
+    bool asked = false;  // kicked by a peer
     uint64_t wakes_at_ns = IoEngine::kNoTimeout;
     std::vector<FaultMessage> inbox;
   };
@@ -97,6 +98,7 @@ class Machine {
   unsigned DrawShard(auto condition);
 
   uint64_t now_ns_ = 1'000'000'000;
+  unsigned turns_for_peers_ = 0;  // in a row, with nothing else that has come in
   std::vector<std::unique_ptr<Seat>> seats_;
 };
 

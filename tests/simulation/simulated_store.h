@@ -1,6 +1,7 @@
 // SimulatedStore: the page file's device and each shard's I/O engine before it. A transfer goes
-// through four steps, each when the scheduler says so and in any order among transfers: the device takes hold of
-// the memory, moves the bytes, is done, and the shard hears of it. Faults come by seed.
+// through four steps, each when the scheduler says so and in any order among transfers: the device
+// takes hold of the memory, moves the bytes, is done, and the shard hears of it. Faults come by
+// seed.
 //
 // Knows: of each slot what is in it, whether the device harmed it, and how often in a row it was
 //        read wrongly. So it can tell whether the loss of a page is the device's fault.
