@@ -38,6 +38,28 @@ void Reservations::FollowCommit() {
   (void)pager_.GrowPageFile(wanted);
 }
 
+Errno Reservations::GrowFor(PageCount promised, LogLine* error) {
+  PageCount missing;
+  {
+    LockHolder hold(lock_);
+    missing = Less(promised, CommitLimit());
+  }
+  if (missing == PageCount(0)) return 0;
+  const Errno failed = pager_.GrowPageFile(pager_.page_file().usable() + missing);
+  if (failed == 0) return 0;
+  *error << "the page file cannot grow by the " << BytesOf(missing)
+         << " bytes that a child takes of it: " << ErrnoText{failed};
+  return failed;
+}
+
+Errno Reservations::KeepPromisesBesideChild(LogLine* error) {
+  return GrowFor(charge_.charged() + pager_.page_file().used(), error);
+}
+
+Errno Reservations::KeepPromisesInChild(LogLine* error) {
+  return GrowFor(charge_.charged(), error);
+}
+
 int Reservations::SetMemoryLimit(PageCount limit, LogLine* error) {
   {
     LockHolder hold(lock_);

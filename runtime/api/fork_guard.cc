@@ -26,6 +26,8 @@ void ForkGuard::Install() {
   pthread_atfork(nullptr, nullptr, &NoteChild);
 }
 
+void ForkGuard::Release() { is_child.store(false, std::memory_order_relaxed); }
+
 bool ForkGuard::IsChild() { return is_child.load(std::memory_order_relaxed); }
 
 bool ForkGuard::RefuseInChild() {

@@ -15,6 +15,9 @@ class ForkGuard {
   // From now on children of this process are known as such. Once a process. May call malloc.
   static void Install();
 
+  // In a child that has a pager of its own: it is no child any more.
+  static void Release();
+
   // Whether this process is a child of one that had called Install.
   static bool IsChild();
   // As IsChild; the first time that it is so, one line on standard error says what that means.

@@ -6,16 +6,8 @@
 
 #include "runtime/api/page_run.h"
 #include "runtime/api/reservations.h"
-#include "runtime/platform/address_map.h"
 
 namespace userpager {
-namespace {
-
-Errno SetExactly(PageRange range, Protection p) {
-  return SetAccessExactly(range, p.AllowsAccess(), p.AllowsWrite(), p.AllowsExecute());
-}
-
-}  // namespace
 
 // What Linux has unmapped is only reserved here; the kernel's guards of it cost nothing more.
 Reservations::Part Reservations::PartAt(PageRange range) const {
@@ -184,50 +176,6 @@ bool Reservations::IsInMemory(PageIndex page) {
   LockHolder hold(lock_);
   const Vad* vad = tree_.Find(page);
   return vad != nullptr && vad->kind == VadKind::kPaged && vad->Load(page).has_frame();
-}
-
-// Plain memory is as Linux would have it without a pager: each page with exactly its protection,
-// and nothing where nothing is mapped, or where the child is not to have it.
-bool Reservations::FillChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (Vad* vad = tree_.AtOrAfter(PageIndex(0)); vad != nullptr; vad = tree_.Next(*vad)) {
-    if (vad->kind != VadKind::kPaged) continue;
-    const Errno error = FillChild(*vad);
-    if (error == 0) continue;
-    if (error == EIO) return false;
-    LogLine line;
-    line << "a forked child cannot have its parent's mappings: " << ErrnoText{error};
-    line.Write();
-    return false;
-  }
-  pager_.EndInChild();
-  return true;
-}
-
-// EIO: the page file failed, and a line says so.
-Errno Reservations::FillChild(Vad& vad) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (PageRange rest = vad.range; !rest.empty();) {
-    const Part part = PartAt(rest);
-    Errno error = part.owner == Owner::kNobody ? Unmap(part.range) : 0;
-    for (PageRange left = part.range; part.owner == Owner::kPager && !left.empty() && error == 0;) {
-      const ForkRules::Run run = fork_rules_.First(left);
-      if (run.rule.absent) {
-        error = Unmap(run.range);
-      } else if (run.rule.emptied) {
-        error = MapEmptied(run.range);
-        if (error == 0) error = SetExactly(run.range, part.protection);
-      } else {
-        error = FillPart(vad, run.range, part.protection);
-      }
-      left.begin = run.range.end;
-    }
-    if (error != 0) return error;
-    rest.begin = part.range.end;
-  }
-  return 0;
-}
-
-Errno Reservations::FillPart(Vad& vad, PageRange range, Protection protection) {
-  return pager_.FillChild(vad, range) ? SetExactly(range, protection) : EIO;
 }
 
 }  // namespace userpager

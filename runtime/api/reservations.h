@@ -216,21 +216,30 @@ class Reservations {
   // Whether a read of the page needs no I/O; false also where it is in no Vad.
   bool IsInMemory(PageIndex page) ABSL_LOCKS_EXCLUDED(lock_);
 
-  // Around fork, where children inherit (Pager::Freeze). BeginFork is followed by EndFork in the
-  // parent, and by FillChild in the child alone, after which nothing of this object is used there.
-  void BeginFork() ABSL_EXCLUSIVE_LOCK_FUNCTION(lock_) {
-    lock_.Acquire();
-    pager_.Freeze();
-  }
-  void EndFork() ABSL_UNLOCK_FUNCTION(lock_) {
-    pager_.Thaw();
-    lock_.Release();
-  }
+  // child.cc. Around fork, where children inherit (Pager::Freeze). BeginFork is followed by EndFork
+  // in the parent; where it fails, nothing is held. In the child BeginInChild follows, then
+  // AdoptInChild and ThawInChild, or FillChild.
+  Errno BeginFork();
+  void EndFork();
+  void BeginInChild() { pager_.BeginInChild(); }
+  // Where the child is to page on its own: from ThawInChild on this object works as before. With
+  // one line where it fails: the child can be filled all the same.
+  Errno AdoptInChild(PageRange stays_locked, LogLine* error);
+  void ThawInChild();
+  // After Pager::StartInChild: takes away what children are not to have. ENOMEM: the kernel's limit
+  // of mappings.
+  Errno ApplyForkRules() ABSL_LOCKS_EXCLUDED(lock_);
+  // Where the child is to have plain memory: nothing of this object is used there afterwards.
   // False, with a line on standard error: the page file failed, or the kernel has no room.
   bool FillChild();
 
   // commit_limit.cc. Returns 0 or a userpager_error, with a line in `error`. Waits.
   int SetMemoryLimit(PageCount limit, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
+  // With strict commit, where forked children inherit: gives the page file what this process's
+  // promises need beside the slots that a child will borrow, and a child's beside them. ENOSPC,
+  // with one line.
+  Errno KeepPromisesBesideChild(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
+  Errno KeepPromisesInChild(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   CommitMode commit_mode() const { return mode_; }
   const CommitCharge& charge() const { return charge_; }
 
@@ -295,6 +304,7 @@ class Reservations {
   PageCount CommitLimit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // With lazy commit: lets the page file grow with what is committed, as far as it can.
   void FollowCommit() ABSL_LOCKS_EXCLUDED(lock_);
+  Errno GrowFor(PageCount promised, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   int GrowForLowerLimit(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   int ApplyMemoryLimit(PageCount limit, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
 

@@ -14,6 +14,7 @@
 #include "runtime/api/options.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/lock.h"
+#include "runtime/platform/address_map.h"
 #include "runtime/platform/features.h"
 #include "runtime/platform/io_ring.h"
 
@@ -107,6 +108,7 @@ PagerOptions ForPager(const userpager_options& options) {
   // As with kVariable: not for a program with more rights than its user.
   chosen.record_to = secure_getenv(kRecordingVariable);
   chosen.record_callers = secure_getenv(kCallersVariable) != nullptr;
+  chosen.for_children = ChildrenInherit();
   chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
   chosen.without = options.without;
   return chosen;
@@ -230,7 +232,10 @@ void Runtime::Publish() {
   const bool follows = options_.memory_mode == USERPAGER_MEMORY_AUTO;
   const bool announced = published_.can_be_announced() && published_.Announce(&error) == 0;
   if (!error.text().empty()) error.Write();
-  if (announced) atexit([] { Get()->published_.Withdraw(); });
+  // Forked children inherit the handler.
+  static const bool withdraws =
+      announced && atexit([] { Get()->published_.Withdraw(); }) == 0;
+  (void)withdraws;
   if (!announced && !follows) return;
   const uint64_t smallest = BytesOf(Pager::SmallestMemoryLimit(options_.shards));
   const Errno failed =

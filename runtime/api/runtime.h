@@ -49,6 +49,15 @@ class Runtime {
   // In a forked child, first: what the parent counts in is not the child's.
   static void ForgetPageInChild();
 
+  // child.cc. Around fork, where children inherit (Reservations::BeginFork). In the child
+  // BeginInChild; then, where it is to page on its own, AdoptInChild and StartInChild, which begins
+  // its threads. Where either fails, with one line, and where not: Reservations::FillChild.
+  Errno BeginFork();
+  void EndFork();
+  void BeginInChild();
+  Errno AdoptInChild(PageRange stays_locked, LogLine* error);
+  Errno StartInChild(LogLine* error);
+
  private:
   // Where Start comes to, with the lifecycle lock held.
   static int StartPager(const userpager_options& options, LogLine* error);

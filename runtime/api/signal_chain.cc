@@ -164,6 +164,9 @@ SignalHandler SetHandler(int signal, SignalHandler handler, int flags) {
 
 }  // namespace
 
+void SignalChain::HoldForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { lock.AcquireBeside(); }
+void SignalChain::ReleaseAfterFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { lock.Release(); }
+
 bool SignalChain::Install(Handler handler) {
   (void)next_sigaction.Get();  // takes the loader's lock, and so none of ours may be held
   return RunOnActions([handler] {

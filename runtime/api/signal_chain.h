@@ -5,8 +5,8 @@
 // own, which everything in the process uses as the library comes before the C library. For all
 // other signals, and before the installation, they are the C library's.
 //
-// Locks: one (kLeaf) around the actions, taken inside (entry.h) and never in a forked child, where
-//   the thread that held it may be missing.
+// Locks: one (kLeaf) around the actions, taken inside (entry.h) and never in a forked child that
+//   has no pager, where the thread that held it may be missing.
 #ifndef USERPAGER_API_SIGNAL_CHAIN_H_
 #define USERPAGER_API_SIGNAL_CHAIN_H_
 
@@ -30,6 +30,10 @@ class SignalChain {
   // Does what the kernel would do had the program alone set the signal's action. From the handler;
   // when it returns, the handler returns.
   static void PassOn(int signal, siginfo_t* info, void* context);
+
+  // From before a fork whose child goes on with the runtime until after it, in parent and child.
+  static void HoldForFork();
+  static void ReleaseAfterFork();
 
   // Whether the signal is one of the two.
   static bool Has(int signal) { return signal == SIGSEGV || signal == SIGBUS; }

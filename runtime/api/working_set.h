@@ -42,6 +42,12 @@ class WorkingSet {
   // Reservations::SetMemoryLimit.
   int SetMemoryLimit(PageCount limit, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
 
+  // From before a fork until after it, in parent and child.
+  void HoldForFork() ABSL_EXCLUSIVE_LOCK_FUNCTION(lock_) { lock_.AcquireBeside(); }
+  void ReleaseAfterFork() ABSL_UNLOCK_FUNCTION(lock_) { lock_.Release(); }
+  // In a forked child: the thread that was changing something is not here.
+  void ForgetChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) { changing_ = false; }
+
  private:
   // What a change comes from and leads to.
   struct State {

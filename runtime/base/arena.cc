@@ -132,6 +132,9 @@ void Arena::Free(void* block, size_t bytes) {
   state.free_blocks[ClassOf(bytes)] = freed;
 }
 
+void Arena::HoldForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { state.lock.AcquireBeside(); }
+void Arena::ReleaseAfterFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { state.lock.Release(); }
+
 uint64_t Arena::bytes_in_use() { return used_bytes.load(std::memory_order_relaxed); }
 
 }  // namespace userpager

@@ -24,6 +24,10 @@ class Arena {
   // Gives back a block of Allocate with the size that was asked for.
   static void Free(void* block, size_t bytes);
 
+  // From before a fork until after it, in parent and child: no other thread may be inside then.
+  static void HoldForFork();
+  static void ReleaseAfterFork();
+
   // Bytes handed out by Allocate and not given back: address space, not physical memory.
   static uint64_t bytes_in_use();
 };

@@ -21,7 +21,7 @@ class ABSL_LOCKABLE Lock {
   void Acquire() ABSL_EXCLUSIVE_LOCK_FUNCTION();
   void Release() ABSL_UNLOCK_FUNCTION();
   // As Acquire, with others of the same rank held: only while the process forks, which takes all
-  // shards in the order of their indices.
+  // shards in the order of their indices, and several leaf locks.
   void AcquireBeside() ABSL_EXCLUSIVE_LOCK_FUNCTION();
   // True if the lock was free and is now held.
   [[nodiscard]] bool TryAcquire() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);

@@ -9,7 +9,8 @@
 //             kLeaf      locks under which no other lock is taken
 //
 // Never two locks of one rank at once, so never two shards, but for all of them, in the order of
-// their indices, while the process forks (Lock::AcquireBeside).
+// their indices, and leaf locks that the child needs, while the process forks
+// (Lock::AcquireBeside).
 #ifndef USERPAGER_BASE_LOCK_RANK_H_
 #define USERPAGER_BASE_LOCK_RANK_H_
 

@@ -36,6 +36,15 @@ class FrameLedger {
     return PageCount(charged < limit ? limit - charged : 0);
   }
 
+  // In a forked child, where nothing was counted yet.
+  void BeginInChild(PageCount limit, PageCount charged, PageCount mapped) {
+    gauges_.limit.store(limit.value());
+    gauges_.charged.store(charged.value());
+    gauges_.peak.store(charged.value());
+    gauges_.mapped.store(mapped.value());
+    gauges_.mapped_peak.store(mapped.value());
+  }
+
   // Charges up to `wanted` pages as long as `keep_free` pages stay free. Returns how many.
   PageCount ChargeUpTo(PageCount wanted, PageCount keep_free) {
     uint64_t charged = gauges_.charged.load(std::memory_order_relaxed);

@@ -48,6 +48,8 @@ class ShardTrace {
     ring_->Add({now_ns, run.begin.value(), Short(run.count().value()), 0, Short(latency_ns),
                 static_cast<uint16_t>(lead), kind, 0});
   }
+  // In a forked child, which has no recording.
+  void Forget() { ring_ = nullptr; }
   bool records() const { return ring_ != nullptr; }
 
  private:
@@ -61,7 +63,7 @@ class ShardTrace {
   static_assert(static_cast<unsigned>(TraceKind::kWriteProtect) ==
                 static_cast<unsigned>(FaultKind::kWriteProtect) + 1);
 
-  TraceRing* const ring_;
+  TraceRing* ring_;
 };
 
 // Pages to which the same happens one after the other: neighbours become one event. Told by the

@@ -84,7 +84,10 @@ bool IsOverFileSizeLimit(uint64_t bytes) {
 
 }  // namespace
 
-BackingFile::~BackingFile() { Close(); }
+BackingFile::~BackingFile() {
+  Close();
+  Descriptors::Close(directory_);
+}
 
 void BackingFile::Close() {
   Descriptors::Close(descriptor_);
@@ -156,7 +159,10 @@ Errno BackingFile::OpenByKind(uint64_t least_bytes, LogLine* error) {
   struct stat status;
   // What does not exist is not made: a mistyped directory would become a file.
   if (USERPAGER_CALL(kLook, stat(path_, &status)) != 0) return Explain(errno, error);
-  if (S_ISDIR(status.st_mode)) return OpenUnnamed(error);
+  if (S_ISDIR(status.st_mode)) {
+    const Errno failed = OpenUnnamed(AT_FDCWD, path_);
+    return failed == 0 ? 0 : Explain(failed, error);
+  }
   if (S_ISREG(status.st_mode)) return OpenFile(error);
   if (S_ISBLK(status.st_mode)) return OpenDevice(least_bytes, error);
   return Refuse(EINVAL, "it is neither a directory, nor a file, nor a block device",
@@ -164,43 +170,72 @@ Errno BackingFile::OpenByKind(uint64_t least_bytes, LogLine* error) {
 }
 
 // Opens with O_DIRECT where the file system has it.
-Errno BackingFile::OpenMaybeDirect(const char* path, int flags) {
+Errno BackingFile::OpenMaybeDirect(int at, const char* path, int flags) {
   flags |= O_RDWR | O_CLOEXEC;
-  descriptor_ = USERPAGER_CALL(kOpen, open(path, flags | O_DIRECT, kOwnerOnly));
-  direct_ = descriptor_ >= 0;
-  if (descriptor_ < 0 && errno == EINVAL) {
+  const int direct = may_be_direct_ ? O_DIRECT : 0;
+  descriptor_ = USERPAGER_CALL(kOpen, openat(at, path, flags | direct, kOwnerOnly));
+  direct_ = may_be_direct_ && descriptor_ >= 0;
+  if (descriptor_ < 0 && errno == EINVAL && may_be_direct_) {
     // An exclusive creation may have made the file before the file system refused O_DIRECT.
-    if ((flags & O_CREAT) != 0) unlink(path);
-    descriptor_ = USERPAGER_CALL(kOpen, open(path, flags, kOwnerOnly));
+    if ((flags & O_CREAT) != 0) unlinkat(at, path, 0);
+    descriptor_ = USERPAGER_CALL(kOpen, openat(at, path, flags, kOwnerOnly));
   }
   descriptor_ = Descriptors::Keep(descriptor_);
   return descriptor_ >= 0 ? 0 : errno;
 }
 
-Errno BackingFile::OpenUnnamed(LogLine* error) {
+Errno BackingFile::OpenUnnamed(int at, const char* directory) {
   kind_ = Kind::kUnnamed;
-  Errno failed = OpenMaybeDirect(path_, O_TMPFILE | O_EXCL);
+  const Errno failed = OpenMaybeDirect(at, directory, O_TMPFILE | O_EXCL);
   // How file systems without unnamed files say so; old kernels take the flag for a plain directory.
-  if (failed == EOPNOTSUPP || failed == EISDIR || failed == EINVAL) failed = OpenThenUnlink();
-  return failed == 0 ? 0 : Explain(failed, error);
+  const bool unknown = failed == EOPNOTSUPP || failed == EISDIR || failed == EINVAL;
+  return unknown ? OpenThenUnlink(at, directory) : failed;
 }
 
-Errno BackingFile::OpenThenUnlink() {
+Errno BackingFile::OpenThenUnlink(int at, const char* directory) {
   for (unsigned i = 0; i < kNameTries; ++i) {
     LogLine name;
-    name << path_ << "/userpager-" << getpid() << "-" << NowNanoseconds();
+    name << directory << "/userpager-" << getpid() << "-" << NowNanoseconds();
     if (name.text().size() == LogLine::kCapacity) return ENAMETOOLONG;
-    const Errno failed = OpenMaybeDirect(name.c_str(), O_CREAT | O_EXCL);
+    const Errno failed = OpenMaybeDirect(at, name.c_str(), O_CREAT | O_EXCL);
     if (failed == EEXIST) continue;
     if (failed != 0) return failed;
-    return unlink(name.c_str()) == 0 ? 0 : errno;
+    return unlinkat(at, name.c_str(), 0) == 0 ? 0 : errno;
   }
   return EEXIST;
 }
 
+void BackingFile::KeepDirectory() {
+  char path[PATH_MAX];
+  memcpy(path, path_, sizeof path);
+  if (kind_ == Kind::kDevice) return;
+  char* const slash = strrchr(path, '/');
+  if (kind_ == Kind::kFile && slash == nullptr) memcpy(path, ".", 2);
+  if (kind_ == Kind::kFile && slash != nullptr) slash[slash == path ? 1 : 0] = '\0';
+  directory_ = Descriptors::KeepInChildren(
+      Descriptors::Keep(USERPAGER_CALL(kOpen, open(path, O_PATH | O_DIRECTORY | O_CLOEXEC))));
+}
+
+int BackingFile::Detach() {
+  const int given = descriptor_;
+  descriptor_ = -1;
+  return given;
+}
+
+Errno BackingFile::OpenInChild(LogLine* error) {
+  may_be_direct_ = direct_;
+  const Errno failed = directory_ < 0 ? ENOTSUP : OpenUnnamed(directory_, ".");
+  if (failed != 0) {
+    *error << "a page file of its own cannot be made beside its parent's, " << path_ << ": "
+           << ErrnoText{failed};
+  }
+  (void)Descriptors::KeepInChildren(descriptor_);
+  return failed;
+}
+
 Errno BackingFile::OpenFile(LogLine* error) {
   kind_ = Kind::kFile;
-  Errno failed = OpenMaybeDirect(path_, 0);
+  Errno failed = OpenMaybeDirect(AT_FDCWD, path_, 0);
   if (failed != 0) return Explain(failed, error);
   if (failed = LockForUs(error); failed != 0) return failed;
   if (failed = CheckFirstPage(error); failed != 0) return failed;
@@ -216,7 +251,7 @@ Errno BackingFile::OpenFile(LogLine* error) {
 Errno BackingFile::OpenDevice(uint64_t least_bytes, LogLine* error) {
   kind_ = Kind::kDevice;
   // O_EXCL without O_CREAT on a block device: not while it is mounted or part of another device.
-  const Errno failed = OpenMaybeDirect(path_, O_EXCL);
+  const Errno failed = OpenMaybeDirect(AT_FDCWD, path_, O_EXCL);
   if (failed == EBUSY) {
     return Refuse(EBUSY, "the device is mounted or in use",
                   "unmount it, or name another with the option page_file", error);

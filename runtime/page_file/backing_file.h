@@ -35,6 +35,16 @@ class BackingFile {
   // Takes back what Open has done, for a caller whose next step failed.
   void Abandon();
 
+  // After Open: remembers the directory, so that forked children can have files of their own in it
+  // whatever becomes of the path and of their rights to it. Not of a block device.
+  void KeepDirectory();
+  bool has_directory() const { return directory_ >= 0; }
+  // In a forked child: gives the parent's descriptor up, which is the caller's now.
+  int Detach();
+  // After that: opens an unnamed file in the directory, empty and without a header. As the
+  // parent's, with O_DIRECT or without.
+  Errno OpenInChild(LogLine* error);
+
   int descriptor() const { return descriptor_; }
   bool direct() const { return direct_; }
   // What a block device holds; UINT64_MAX for a file.
@@ -53,11 +63,11 @@ class BackingFile {
   void Name(LogLine* error) const;
   Errno Refuse(Errno code, std::string_view why, std::string_view advice, LogLine* error) const;
   Errno OpenByKind(uint64_t least_bytes, LogLine* error);
-  Errno OpenUnnamed(LogLine* error);
-  Errno OpenThenUnlink();
+  Errno OpenUnnamed(int at, const char* directory);
+  Errno OpenThenUnlink(int at, const char* directory);
   Errno OpenFile(LogLine* error);
   Errno OpenDevice(uint64_t least_bytes, LogLine* error);
-  Errno OpenMaybeDirect(const char* path, int flags);
+  Errno OpenMaybeDirect(int at, const char* path, int flags);
   Errno LockForUs(LogLine* error);
   Errno CheckFirstPage(LogLine* error);
   Errno CheckDeviceIsBlank(LogLine* error);
@@ -67,8 +77,10 @@ class BackingFile {
 
   char path_[PATH_MAX] = {};
   int descriptor_ = -1;
+  int directory_ = -1;
   Kind kind_ = Kind::kUnnamed;
   bool direct_ = false;
+  bool may_be_direct_ = true;
   bool had_header_ = false;  // was a page file of this library before
   uint64_t device_bytes_ = UINT64_MAX;
 };

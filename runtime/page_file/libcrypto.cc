@@ -215,6 +215,14 @@ bool Libcrypto::Transform(Context* context, const unsigned char (&tweak)[kTweakB
          bytes == static_cast<int>(kPageBytes);
 }
 
+Errno Libcrypto::LockInChild(LogLine* error) {
+  void* const at = reinterpret_cast<void*>(region_begin.load());
+  if (at == nullptr || mlock2(at, kRegionBytes, MLOCK_ONFAULT) == 0) return 0;
+  const Errno reason = errno;
+  *error << "the key of its page file cannot be kept in memory: " << ErrnoText{reason};
+  return reason;
+}
+
 uint64_t Libcrypto::allocations() { return calls.load(); }
 
 const void* Libcrypto::region() {

@@ -38,6 +38,9 @@ class Libcrypto {
   static bool Transform(Context* context, const unsigned char (&tweak)[kTweakBytes],
                         const void* from, void* to);
 
+  // In a forked child, which has the keys in a copy of the region that is not locked in memory.
+  static Errno LockInChild(LogLine* error);
+
   // For tests: how often the library has asked for memory, and where the region of keys is.
   static uint64_t allocations();
   static const void* region();

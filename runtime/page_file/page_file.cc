@@ -1,8 +1,14 @@
 #include "runtime/page_file/page_file.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <new>
+
+#include "runtime/base/check.h"
+#include "runtime/base/clock.h"
+#include "runtime/platform/life_line.h"
 
 namespace userpager {
 namespace {
@@ -30,6 +36,7 @@ Errno PageFile::Open(const PageFileOptions& options, LogLine* error) {
     return EINVAL;
   }
   Errno failed = file_.Open(options.path, kSmallestBytes, error);
+  if (failed == 0 && options.for_children) file_.KeepDirectory();
   if (failed != 0) return failed;
   failed = Prepare(options.max_bytes, error);
   if (failed != 0) file_.Abandon();
@@ -40,8 +47,7 @@ Errno PageFile::Open(const PageFileOptions& options, LogLine* error) {
 Errno PageFile::Prepare(uint64_t most_bytes, LogLine* error) {
   const uint64_t max_bytes = RoundDown(std::min(most_bytes, file_.device_bytes()), kPageBytes);
   max_slots_ = PageCount(max_bytes >> kPageShift) - PageCount(1);
-  checksums_ = ArenaArray<uint32_t>(max_slots_.value() + 1);
-  if (!checksums_.ok() || slots_.Init(max_slots_) != 0) {
+  if (!PrepareSlots()) {
     *error << "page file: no memory to keep account of " << max_bytes
            << " bytes; give a smaller page_file_max";
     return ENOMEM;
@@ -51,10 +57,16 @@ Errno PageFile::Prepare(uint64_t most_bytes, LogLine* error) {
   return failed == 0 ? 0 : file_.Explain(failed, error);
 }
 
-// Makes the slots up to `end` usable.
+bool PageFile::PrepareSlots() {
+  own_->checksums = ArenaArray<uint32_t>(max_slots_.value() + 1);
+  return own_->checksums.ok() && own_->slots.Init(max_slots_) == 0;
+}
+
+// Makes the slots up to `end`, counted within the file, usable.
 Errno PageFile::Extend(SlotIndex end) {
-  const Errno failed = file_.Allocate(OffsetOf(slots_.end()), OffsetOf(end));
-  if (failed == 0) slots_.Extend(end);
+  const uint64_t from = uint64_t{own_->slots.end().value()} << kPageShift;
+  const Errno failed = file_.Allocate(from, uint64_t{end.value()} << kPageShift);
+  if (failed == 0) own_->slots.Extend(end);
   return failed;
 }
 
@@ -65,7 +77,7 @@ Errno PageFile::Grow(PageCount slots) {
   // Another thread may have grown it meanwhile.
   if (usable() >= slots) return 0;
   const PageCount missing = slots - usable();
-  const SlotIndex end = slots_.end();
+  const SlotIndex end = own_->slots.end();
   const SlotIndex most = kFirstSlot + max_slots_;
   if (missing > most - end) return ENOSPC;
   const SlotIndex needed = end + missing;
@@ -76,6 +88,71 @@ Errno PageFile::Grow(PageCount slots) {
   return failed;
 }
 
-PageCount PageFile::max_usable() const { return max_slots_ - slots_.bad(); }
+PageCount PageFile::max_usable() const { return max_slots_ - own_->slots.bad(); }
+
+SlotRun PageFile::AllocateRun(PageCount most) {
+  const SlotRun run = own_->slots.AllocateRun(most);
+  return run.count.value() == 0 ? run : SlotRun{run.first + PageCount(own_->base), run.count};
+}
+
+void PageFile::Free(SlotIndex first, PageCount count) {
+  SlotFile& file = FileOf(first);
+  file.slots.Free(file.Within(first), count);
+  if (&file != own_ && file.slots.used() == PageCount(0)) file.LetGo();
+}
+
+void PageFile::Retire(SlotIndex slot) {
+  SlotFile& file = FileOf(slot);
+  file.slots.Retire(file.Within(slot));
+  if (&file != own_ && file.slots.used() == PageCount(0)) file.LetGo();
+}
+
+int PageFile::DescriptorOf(SlotIndex slot) const {
+  const SlotFile& file = FileOf(slot);
+  const int borrowed = file.descriptor.load(std::memory_order_relaxed);
+  return borrowed >= 0 ? borrowed : file_.descriptor();
+}
+
+Errno PageFile::Lend(SlotLoan* loan) {
+  *loan = {};
+  EndLoans();
+  if (own_->slots.used() == own_->slots.kept()) return 0;
+  int watched = -1;
+  if (const Errno error = LifeLine::Make(&watched, &loan->held); error != 0) return error;
+  if (own_->slots.Lend(watched) != 0) loan->watched = watched;
+  return 0;
+}
+
+// A file of which the child reads nothing is not kept, nor are its numbers.
+void PageFile::BorrowInChild(const SlotLoan& loan) {
+  refuses_.store(false, std::memory_order_relaxed);
+  new (&growth_lock_) Lock(LockRank::kPageFileGrowth);  // a thread that is not here may hold it
+  own_->slots.BecomeBorrowed();
+  own_->descriptor.store(Descriptors::KeepInChildren(file_.Detach()));
+  own_->life_line.store(loan.held);
+  if (loan.held < 0) own_->LetGo();
+}
+
+Errno PageFile::OpenInChild(LogLine* error) {
+  SlotFile* older = own_;
+  uint64_t base = uint64_t{own_->base} + own_->slots.end().value();
+  while (older != nullptr && older->descriptor.load() < 0) {
+    base = older->base;
+    SlotFile* const unused = older;
+    older = older->older;
+    if (unused != &first_) ArenaDelete(unused);
+  }
+  if (older == nullptr) base = 0;
+  SlotFile* made = gauges_ == nullptr ? ArenaNew<SlotFile>() : ArenaNew<SlotFile>(*gauges_);
+  if (made != nullptr && base + max_slots_.value() < UINT32_MAX) {
+    made->base = static_cast<uint32_t>(base);
+    made->mark = {NowNanoseconds(), static_cast<uint32_t>(getpid())};
+    made->older = older;
+    own_ = made;
+    if (PrepareSlots()) return file_.OpenInChild(error);
+  }
+  *error << "no memory to keep account of its page file, or too many generations of forks";
+  return ENOMEM;
+}
 
 }  // namespace userpager

@@ -13,10 +13,12 @@ struct Tweak {
   unsigned char bytes[Libcrypto::kTweakBytes] = {};
 };
 
-Tweak TweakOf(SlotIndex slot) {
+Tweak TweakOf(SlotIndex slot, FileMark file) {
   Tweak tweak;
   const uint32_t number = slot.value();
   memcpy(tweak.bytes, &number, sizeof number);
+  memcpy(tweak.bytes + 4, &file.process, sizeof file.process);
+  memcpy(tweak.bytes + 8, &file.made_ns, sizeof file.made_ns);
   return tweak;
 }
 
@@ -41,13 +43,13 @@ Errno SlotCipher::Init(LogLine* error) {
   return ENOMEM;
 }
 
-void SlotCipher::Seal(SlotIndex slot, const void* page, void* sealed) {
-  const bool done = Libcrypto::Transform(seals_, TweakOf(slot).bytes, page, sealed);
+void SlotCipher::Seal(SlotIndex slot, const void* page, void* sealed, FileMark file) {
+  const bool done = Libcrypto::Transform(seals_, TweakOf(slot, file).bytes, page, sealed);
   USERPAGER_CHECK(done, "a page could not be encrypted", slot.value());
 }
 
-void SlotCipher::Open(SlotIndex slot, void* page) {
-  const bool done = Libcrypto::Transform(opens_, TweakOf(slot).bytes, page, page);
+void SlotCipher::Open(SlotIndex slot, void* page, FileMark file) {
+  const bool done = Libcrypto::Transform(opens_, TweakOf(slot, file).bytes, page, page);
   USERPAGER_CHECK(done, "a page could not be decrypted", slot.value());
 }
 

@@ -1,5 +1,5 @@
 // SlotCipher: encrypts pages on their way to the page file and decrypts them on their way back, by
-// AES-256 in XTS mode (IEEE 1619) with the slot's number as the tweak.
+// AES-256 in XTS mode (IEEE 1619) with the slot's number and its file's mark as the tweak.
 //
 // Key:      made by Init from the kernel's random numbers, kept in Libcrypto's region alone; each
 //           shard has a cipher and a key of its own, as a page belongs to one shard for ever.
@@ -17,6 +17,12 @@
 
 namespace userpager {
 
+// Tells files apart that are encrypted with one key: those of a process and its forked children.
+struct FileMark {
+  uint64_t made_ns = 0;
+  uint32_t process = 0;
+};
+
 class SlotCipher {
  public:
   SlotCipher() = default;
@@ -30,9 +36,9 @@ class SlotCipher {
   bool on() const { return seals_ != nullptr; }
 
   // `sealed` becomes what the slot must hold for the page to be `page`. Neither allocates.
-  void Seal(SlotIndex slot, const void* page, void* sealed);
+  void Seal(SlotIndex slot, const void* page, void* sealed, FileMark file = {});
   // The same backwards, in place.
-  void Open(SlotIndex slot, void* page);
+  void Open(SlotIndex slot, void* page, FileMark file = {});
 
   // Forgets the key.
   void Wipe();

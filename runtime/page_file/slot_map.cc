@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "runtime/base/check.h"
 
@@ -34,6 +35,8 @@ uint64_t NextAround(const BitTree& clusters, uint64_t from) {
   return found != BitTree::kNone || from == 0 ? found : clusters.FindFrom(0);
 }
 
+uint64_t BitsOf(uint64_t mask) { return static_cast<uint64_t>(std::popcount(mask)); }
+
 SlotIndex FirstSlotOf(uint64_t cluster) {
   return SlotIndex(static_cast<uint32_t>(cluster * kClusterSlots));
 }
@@ -44,7 +47,7 @@ Errno SlotMap::Init(PageCount max_slots) {
   USERPAGER_CHECK(max_slots <= kMostSlots, "a slot map is asked to hold too many slots",
                   max_slots.value());
   LockHolder hold(lock_);
-  gauges_.most.store(max_slots.value(), std::memory_order_relaxed);
+  gauges_->most.store(max_slots.value(), std::memory_order_relaxed);
   const uint64_t clusters = (max_slots.value() + 1 + kClusterSlots - 1) / kClusterSlots;
   free_ = ArenaArray<uint64_t>(clusters);
   bad_ = ArenaArray<uint64_t>(clusters);
@@ -65,7 +68,7 @@ void SlotMap::Extend(SlotIndex end) {
     slot += piece.slots;
   }
   end_ = end;
-  gauges_.usable.fetch_add(added, std::memory_order_relaxed);
+  gauges_->usable.fetch_add(added, std::memory_order_relaxed);
 }
 
 SlotIndex SlotMap::end() const {
@@ -85,7 +88,7 @@ SlotRun SlotMap::AllocateRun(PageCount most) {
     left -= piece.slots;
   }
   next_ = run.first + run.count;
-  gauges_.used.fetch_add(run.count.value(), std::memory_order_relaxed);
+  gauges_->used.fetch_add(run.count.value(), std::memory_order_relaxed);
   return run;
 }
 
@@ -95,15 +98,91 @@ void SlotMap::Free(SlotIndex first, PageCount count) {
                       first.value() <= end_.value() - count.value(),
                   "a slot is freed that does not exist", first.value());
   uint64_t slot = first.value();
+  uint64_t freed = 0;
   for (uint64_t left = count.value(); left > 0;) {
     const Piece piece = FirstPiece(slot, left);
-    USERPAGER_CHECK(((free_[piece.cluster] | bad_[piece.cluster]) & piece.mask) == 0,
-                    "a slot is freed that is not in use", slot);
-    SetFree(piece.cluster, piece.mask);
+    const uint64_t unused = free_[piece.cluster] | bad_[piece.cluster] | KeptOf(piece.cluster);
+    USERPAGER_CHECK((unused & piece.mask) == 0, "a slot is freed that is not in use", slot);
+    const uint64_t lent = loans_.Lent(piece.cluster) & piece.mask;
+    if (lent != 0) {
+      kept_[piece.cluster] |= lent;
+      kept_count_.fetch_add(BitsOf(lent), std::memory_order_relaxed);
+    }
+    if (lent != piece.mask) SetFree(piece.cluster, piece.mask & ~lent);
+    freed += BitsOf(piece.mask & ~lent);
     slot += piece.slots;
     left -= piece.slots;
   }
-  gauges_.used.fetch_sub(count.value(), std::memory_order_relaxed);
+  gauges_->used.fetch_sub(freed, std::memory_order_relaxed);
+}
+
+uint64_t SlotMap::KeptOf(uint64_t cluster) const { return kept_.ok() ? kept_[cluster] : 0; }
+
+// The slots of the cluster that the file has.
+uint64_t SlotMap::Existing(uint64_t cluster) const {
+  const uint64_t first = cluster * kClusterSlots;
+  const uint64_t existing =
+      first >= end_.value() ? 0 : FirstPiece(first, end_.value() - first).mask;
+  return cluster == 0 ? existing & ~uint64_t{1} : existing;
+}
+
+Errno SlotMap::Lend(int life_line) {
+  LockHolder hold(lock_);
+  if (!kept_.ok()) kept_ = ArenaArray<uint64_t>(free_.size());
+  const uint64_t clusters = (uint64_t{end_.value()} + kClusterSlots - 1) / kClusterSlots;
+  ArenaArray<uint64_t> slots(clusters);
+  uint64_t count = 0;
+  if (!kept_.ok() || !slots.ok()) return ENOMEM;
+  for (uint64_t cluster = 0; cluster < clusters; ++cluster) {
+    const uint64_t unused = free_[cluster] | bad_[cluster] | kept_[cluster];
+    const uint64_t owned = Existing(cluster) & ~unused;
+    count += BitsOf(owned);
+    if (owned != 0) slots[cluster] = owned;  // what is not touched takes no memory
+  }
+  const Errno error = loans_.Add(std::move(slots), count, life_line);
+  lent_count_.store(loans_.slots(), std::memory_order_relaxed);
+  return error;
+}
+
+void SlotMap::EndLoans() {
+  LockHolder hold(lock_);
+  ArenaArray<uint64_t> ended;
+  while (loans_.count() > 0 && loans_.TakeEnded(&ended)) {
+    for (uint64_t cluster = 0; cluster < ended.size(); ++cluster) {
+      const uint64_t kept = ended[cluster] & kept_[cluster];
+      if (kept != 0) GiveUpKept(cluster, kept & ~loans_.Lent(cluster));
+    }
+  }
+  lent_count_.store(loans_.slots(), std::memory_order_relaxed);
+}
+
+void SlotMap::GiveUpKept(uint64_t cluster, uint64_t mask) {
+  if (mask == 0) return;
+  kept_[cluster] &= ~mask;
+  SetFree(cluster, mask);
+  kept_count_.fetch_sub(BitsOf(mask), std::memory_order_relaxed);
+  gauges_->used.fetch_sub(BitsOf(mask), std::memory_order_relaxed);
+}
+
+// What the gauges said is the parent's; what was kept was for others.
+void SlotMap::BecomeBorrowed() {
+  LockHolder hold(lock_);
+  loans_.ForgetInChild();
+  lent_count_.store(0, std::memory_order_relaxed);
+  gauges_ = &own_;
+  uint64_t free_slots = 0;
+  uint64_t bad_slots = 0;
+  for (uint64_t cluster = 0; cluster * kClusterSlots < end_.value(); ++cluster) {
+    free_slots += BitsOf(free_[cluster]);
+    bad_slots += BitsOf(bad_[cluster]);
+  }
+  own_.most.store(free_.size() * kClusterSlots - 1);
+  own_.usable.store(end_.value() - 1 - bad_slots);
+  own_.bad.store(bad_slots);
+  own_.used.store(end_.value() - 1 - bad_slots - free_slots);
+  for (uint64_t cluster = 0; cluster < kept_.size(); ++cluster) {
+    if (kept_[cluster] != 0) GiveUpKept(cluster, kept_[cluster]);
+  }
 }
 
 void SlotMap::Retire(SlotIndex slot) {
@@ -111,12 +190,13 @@ void SlotMap::Retire(SlotIndex slot) {
   USERPAGER_CHECK(slot > kNoSlot && slot < end_, "a slot is retired that does not exist",
                   slot.value());
   const Piece piece = FirstPiece(slot.value(), 1);
-  USERPAGER_CHECK(((free_[piece.cluster] | bad_[piece.cluster]) & piece.mask) == 0,
-                  "a slot is retired that is not in use", slot.value());
+  const uint64_t unused = free_[piece.cluster] | bad_[piece.cluster] | KeptOf(piece.cluster);
+  USERPAGER_CHECK((unused & piece.mask) == 0, "a slot is retired that is not in use",
+                  slot.value());
   bad_[piece.cluster] |= piece.mask;
-  gauges_.used.fetch_sub(1, std::memory_order_relaxed);
-  gauges_.usable.fetch_sub(1, std::memory_order_relaxed);
-  gauges_.bad.fetch_add(1, std::memory_order_relaxed);
+  gauges_->used.fetch_sub(1, std::memory_order_relaxed);
+  gauges_->usable.fetch_sub(1, std::memory_order_relaxed);
+  gauges_->bad.fetch_add(1, std::memory_order_relaxed);
 }
 
 void SlotMap::SetFree(uint64_t cluster, uint64_t mask) {
@@ -188,21 +268,22 @@ bool SlotMap::CheckConsistency() const {
   LockHolder hold(lock_);
   uint64_t free_slots = 0;
   uint64_t bad_slots = 0;
+  uint64_t kept_slots = 0;
   for (uint64_t cluster = 0; cluster < free_.size(); ++cluster) {
     if ((free_[cluster] & bad_[cluster]) != 0) return false;
     if (with_free_.Test(cluster) != (free_[cluster] != 0)) return false;
     if (all_free_.Test(cluster) != (free_[cluster] == kAll)) return false;
-    const uint64_t first = cluster * kClusterSlots;
-    uint64_t existing = first >= end_.value()
-                            ? 0
-                            : FirstPiece(first, end_.value() - first).mask;
-    if (cluster == 0) existing &= ~uint64_t{1};
-    if (((free_[cluster] | bad_[cluster]) & ~existing) != 0) return false;
-    free_slots += static_cast<uint64_t>(std::popcount(free_[cluster]));
-    bad_slots += static_cast<uint64_t>(std::popcount(bad_[cluster]));
+    const uint64_t kept = KeptOf(cluster);
+    if (((free_[cluster] | bad_[cluster]) & kept) != 0) return false;
+    if ((kept & ~loans_.Lent(cluster)) != 0) return false;
+    if (((free_[cluster] | bad_[cluster] | kept) & ~Existing(cluster)) != 0) return false;
+    free_slots += BitsOf(free_[cluster]);
+    bad_slots += BitsOf(bad_[cluster]);
+    kept_slots += BitsOf(kept);
   }
   const uint64_t existing_slots = end_.value() - uint64_t{1};
-  return bad().value() == bad_slots && usable().value() == existing_slots - bad_slots &&
+  return bad().value() == bad_slots && kept().value() == kept_slots &&
+         usable().value() == existing_slots - bad_slots &&
          used().value() + free_slots == usable().value();
 }
 

@@ -1,7 +1,8 @@
-// Pager and Shard: the fork of a process whose children inherit its reservations. The kernel gives
-// the child copies of all pages that are in memory, those of the parking area included; while the
-// shards are held still, the child brings the others into their places itself: from its copy of the
-// parking area, and from the page file. Then it has plain memory, and no pager.
+// Pager and Shard: the fork of a process whose children inherit its reservations, in the parent and
+// in a child that has plain memory. The kernel gives the child copies of all pages that are in
+// memory, those of the parking area included; what is in the page file is lent to it. A child that
+// pages on its own goes on from there (child.cc); another brings everything into its place: from
+// its copy of the parking area, and from the page file.
 //
 // What happens to the parent's pages: the kernel refuses to move a page that it shares with a child
 // (EBUSY), also after the child has gone, until it is written. Clean pages are dropped instead;
@@ -17,6 +18,8 @@
 #include "runtime/pager/pager.h"
 #include "runtime/pager/shard.h"
 #include "runtime/platform/address_map.h"
+#include "runtime/platform/descriptors.h"
+#include "runtime/platform/life_line.h"
 
 namespace userpager {
 namespace {
@@ -25,12 +28,43 @@ constexpr PageCount kReadAtOnce{256};
 
 }  // namespace
 
-void Pager::Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// The page file's lock and the arena's last: other threads take them without a shard's mutex.
+Errno Pager::Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->shard().Freeze();
+  limit_at_fork_ = frames_.limit();
+  if (const Errno error = page_file_.Lend(&loan_); error != 0) {
+    ThawShards();
+    return error;
+  }
+  page_file_.HoldForFork();
+  Arena::HoldForFork();
+  return 0;
 }
 
-void Pager::Thaw() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// A child that could not be lent its slots reads them while everything is held still.
+void Pager::Thaw() {
+  Arena::ReleaseAfterFork();
+  page_file_.ReleaseAfterFork();
+  Descriptors::Close(loan_.held);
+  if (loan_.watched >= 0) {
+    LifeLine::AwaitEnd(loan_.watched);
+    Descriptors::Close(loan_.watched);
+  }
+  ThawShards();
+}
+
+void Pager::ThawShards() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (unsigned i = options_.shards; i > 0; --i) shards_[i - 1]->shard().Thaw();
+}
+
+Errno Pager::TryChild(LogLine* error) const {
+  if (const Errno failed = TryUserfaultfdOfChild(error); failed != 0) return failed;
+  SlotLoan loan;
+  const Errno failed = LifeLine::Make(&loan.watched, &loan.held);
+  if (failed != 0) *error << "no descriptors are left: " << ErrnoText{failed};
+  Descriptors::Close(loan.watched);
+  Descriptors::Close(loan.held);
+  return failed;
 }
 
 bool Pager::FillChild(Vad& vad, PageRange range) {
@@ -39,8 +73,15 @@ bool Pager::FillChild(Vad& vad, PageRange range) {
          }) == 0;
 }
 
+// With the userfaultfds their registrations end.
+void Pager::CloseInChild() {
+  Descriptors::CloseInherited();
+  for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->ForgetInChild();
+}
+
 void Pager::EndInChild() {
   for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->shard().EndInChild();
+  Descriptors::CloseAll();
 }
 
 // The child has one thread, and the mutex is held by what was this thread in the parent.
@@ -91,13 +132,9 @@ SlotIndex Shard::FillPage(Stripe& stripe, PageIndex page) ABSL_NO_THREAD_SAFETY_
       break;
     case PageState::kPagedOut:
       return pte.slot();
-    case PageState::kReading: {
-      Transfer& transfer = transfers_[pte.io()];
-      unsigned i = 0;
-      while (i < transfer.count && transfer.pages[i] != page) ++i;
-      USERPAGER_CHECK(i < transfer.count, "a page is being read by nobody", AddressOf(page));
-      return transfer.slot(i);
-    }
+    case PageState::kReading:
+      USERPAGER_CHECK(false, "a page is being read in a forked child", AddressOf(page));
+      break;
     case PageState::kReserved:
     case PageState::kDemandZero:
     case PageState::kActiveClean:
@@ -110,17 +147,18 @@ SlotIndex Shard::FillPage(Stripe& stripe, PageIndex page) ABSL_NO_THREAD_SAFETY_
 }
 
 bool Shard::FillFromSlots(PageIndex first, SlotIndex slot, PageCount count) {
-  const auto offset = static_cast<off_t>(PageFile::OffsetOf(slot));
-  const ssize_t got = pread(page_file_.descriptor(), PointerTo(first), BytesOf(count), offset);
+  const auto offset = static_cast<off_t>(page_file_.OffsetOf(slot));
+  const ssize_t got =
+      pread(page_file_.DescriptorOf(slot), PointerTo(first), BytesOf(count), offset);
   bool right = got == static_cast<ssize_t>(BytesOf(count));
   for (PageCount i; right && i < count; ++i) {
-    if (cipher_ != nullptr) cipher_->Open(slot + i, PointerTo(first + i));
+    if (cipher_ != nullptr) cipher_->Open(slot + i, PointerTo(first + i), page_file_.MarkOf(slot));
     right = Crc32c(PointerTo(first + i), kPageBytes) == page_file_.checksum(slot + i);
   }
   if (right) return true;
   LogLine line;
   line << "a forked child cannot have its parent's memory: the page file at offset "
-       << PageFile::OffsetOf(slot)
+       << page_file_.OffsetOf(slot)
        << (got < 0 ? " cannot be read" : " does not hold what was written");
   line.Write();
   return false;

@@ -89,7 +89,7 @@ void Shard::KeepOrLeave(uint32_t index) {
     return;
   }
   answering_inline_->read = {index, transfer.parts[0].iov_base, transfer.parts[0].iov_len,
-                             PageFile::OffsetOf(transfer.first_slot)};
+                             page_file_.OffsetOf(transfer.first_slot)};
 }
 
 void Shard::SendUnsent() {

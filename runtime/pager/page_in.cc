@@ -42,16 +42,17 @@ void Shard::SubmitRead(uint32_t index) {
 
 void Shard::SendRead(uint32_t index) {
   const Transfer& transfer = transfers_[index];
-  engine_.Submit({IoDirection::kRead, page_file_.descriptor(),
+  engine_.Submit({IoDirection::kRead, page_file_.DescriptorOf(transfer.first_slot),
                   std::span<const iovec>(transfer.parts, 1),
-                  PageFile::OffsetOf(transfer.first_slot), index});
+                  page_file_.OffsetOf(transfer.first_slot), index});
 }
 
 // Decrypts in place what has arrived as a whole.
 void Shard::OpenPages(const Transfer& transfer, int64_t result) {
+  const FileMark file = page_file_.MarkOf(transfer.first_slot);
   for (unsigned i = 0; i < transfer.count; ++i) {
     if (result < static_cast<int64_t>((i + 1) * kPageBytes)) return;
-    cipher_->Open(transfer.slot(i), PointerTo(buffers_.PageAt(transfer.buffer.first + i)));
+    cipher_->Open(transfer.slot(i), PointerTo(buffers_.PageAt(transfer.buffer.first + i)), file);
   }
 }
 
@@ -193,7 +194,7 @@ void Shard::LosePage(Stripe& stripe, const Transfer& transfer, unsigned i, int64
   const SlotIndex slot = transfer.slot(i);
   LogLine line;
   line << "lost the page at " << Hex{AddressOf(page)} << ": page file slot " << slot.value()
-       << " (file offset " << PageFile::OffsetOf(slot) << ") ";
+       << " (file offset " << page_file_.OffsetOf(slot) << ") ";
   Errno reason = EIO;
   if (result < 0) {
     reason = static_cast<Errno>(-result);

@@ -87,17 +87,22 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
     }
     features_.kernel_faults = false;
   }
-  const PageFileOptions file{options.page_file_path, options.page_file_max_bytes};
+  const PageFileOptions file{options.page_file_path, options.page_file_max_bytes,
+                             options.for_children};
   if (const Errno failed = page_file_.Open(file, error); failed != 0) return failed;
   frames_.set_limit(options.memory_limit);
   if (options.record_to != nullptr) StartRecording();
   Errno failed = StartShards(error);
   if (failed == 0) {
-    failed = watchdog_.Start(std::span<ShardThread* const>(shards_, options_.shards),
-                             options_.watch_period_ns, error);
+    failed = StartWatchdog(nullptr, error);
   }
   if (failed != 0) Stop();
   return failed;
+}
+
+Errno Pager::StartWatchdog(void (*settled)(), LogLine* error) {
+  return watchdog_.Start(std::span<ShardThread* const>(shards_, options_.shards), page_file_,
+                         options_.watch_period_ns, settled, error);
 }
 
 void Pager::StartRecording() {
@@ -144,6 +149,10 @@ Errno Pager::StartShards(LogLine* error) {
     }
     if (const Errno failed = shards_[i]->Open(error); failed != 0) return failed;
   }
+  return StartThreads(error);
+}
+
+Errno Pager::StartThreads(LogLine* error) {
   for (unsigned i = 0; i < options_.shards; ++i) {
     if (const Errno failed = shards_[i]->Start(error); failed != 0) return failed;
   }
@@ -540,7 +549,7 @@ PageCount Pager::HeldBack(PageCount memory_limit, unsigned shards) {
 PageCount Pager::CommitLimitNow() const {
   // While nothing can be written, the page file is good for what it has already.
   const PageCount slots = page_file_.refuses() ? page_file_.used() : page_file_.usable();
-  return frames_.limit() - HeldBack() + slots;
+  return frames_.limit() - HeldBack() + (slots - std::min(slots, page_file_.lent()));
 }
 
 PageCount Pager::CommitLimitMost() const {

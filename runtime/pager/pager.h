@@ -56,6 +56,7 @@ struct PagerOptions {
   // begin is told of on standard error, and the pager goes on without it.
   const char* record_to = nullptr;
   bool record_callers = false;  // as well
+  bool for_children = false;  // forked children page on their own
   bool encrypt = false;  // what is written to the page file (SlotCipher)
   uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
@@ -216,16 +217,34 @@ class Pager {
   // kRepeat: the thread repeats its access. kLost, kNotManaged: the signal is not the pager's.
   InlineNext AnswerInline(const FaultMessage& message);
 
-  // fork.cc. Around the fork of a process whose children inherit (LetChildrenInherit). Freeze holds
-  // all shards still; the parent calls Thaw when the child has been filled, or could not be made.
-  // With the VadTree's lock.
-  void Freeze();
+  // fork.cc, child.cc. Around the fork of a process whose children inherit (LetChildrenInherit).
+  // With the VadTree's lock, in parent and child.
+  //
+  // Freeze holds all shards still and lends the child what the page file has; Thaw follows in the
+  // parent. EMFILE, ENFILE: nothing is held still, and a child would not have all of its memory.
+  Errno Freeze();
   void Thaw();
-  // In the child, for pages of a paged Vad: puts everything that they hold and that is not in
-  // memory in its place. It is plain memory from then on, without pager or limit. False, with a
-  // line on standard error: the page file failed.
+  // Whether a child that is forked now could page on its own, as far as can be told before. With
+  // one clear line where not.
+  Errno TryChild(LogLine* error) const;
+  // In the child, first. It has this object, but no thread or descriptor of the parent's.
+  void BeginInChild();
+  // Then, for a child that pages on its own: new descriptors, a page file; then AdoptInChild for
+  // each Vad; FinishInChild, from where on only the threads are missing; ThawInChild;
+  // StartInChild. Each fails with one line; the child can be filled all the same (FillChild).
+  Errno OpenInChild(LogLine* error);
+  // The pages of `stays` alone stay locked.
+  Errno AdoptInChild(Vad& vad, PageRange stays, LogLine* error);
+  Errno FinishInChild(LogLine* error);
+  void ThawInChild();
+  // Without locks. A second later the watchdog's thread calls `settled`.
+  Errno StartInChild(void (*settled)(), LogLine* error);
+  // For a child that has plain memory, for pages of a paged Vad: puts everything that they hold and
+  // that is not in memory in its place, without pager or limit. False, with a line on standard
+  // error: the page file failed.
   bool FillChild(Vad& vad, PageRange range);
-  // In the child, last: gives back what only the parent needs.
+  // In such a child: before the first FillChild, and after the last.
+  void CloseInChild();
   void EndInChild();
 
   // Changes the memory limit and waits until the resident pages are within it. EINVAL: below
@@ -252,8 +271,11 @@ class Pager {
   bool CheckConsistency();
 
  private:
+  void ThawShards();
   void StartRecording();
   Errno StartShards(LogLine* error);
+  Errno StartThreads(LogLine* error);
+  Errno StartWatchdog(void (*settled)(), LogLine* error);
   Errno BuildVad(PageIndex at, PageCount pages, Protection protection, bool commit, Vad& vad);
   Errno BuildPages(Protection protection, bool commit, Vad& vad);
   Errno OpenStripes(Vad& vad, size_t* added);
@@ -284,6 +306,10 @@ class Pager {
   ShardThread* shards_[kMaxShards] = {};
   Watchdog watchdog_;
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
+  // Of the fork under way, and in the child.
+  SlotLoan loan_;
+  PageCount limit_at_fork_;
+  PageCount mapped_in_child_;
 };
 
 }  // namespace userpager

@@ -179,7 +179,7 @@ class Shard {
   // Gives the contents of the pages up at once: they read as zeros. Locks end.
   void DiscardPages(Stripe& stripe, PageRange range) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // fork.cc. As the functions of Pager.
+  // fork.cc, child.cc. As the functions of Pager; ThawInChild is Thaw.
   void Freeze() ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex_) {
     mutex_.AcquireBeside();
     frozen_.store(true, std::memory_order_relaxed);
@@ -189,6 +189,13 @@ class Shard {
     frozen_.store(false, std::memory_order_relaxed);
     mutex_.Release();
   }
+  void EndTransfersInChild();
+  // Registers the stripe's pages, of which `space` is the address space, as the PTEs have them.
+  // Locks end, but for pages of `stays`. Adds the pages that are mapped to `mapped`.
+  Errno AdoptStripe(Stripe& stripe, PageRange space, PageRange stays, PageCount* mapped);
+  Errno AdoptParking();
+  // What the shard has charged.
+  PageCount ChargedInChild();
   bool FillChild(Stripe& stripe, PageRange range);
   void EndInChild();
 
@@ -408,6 +415,13 @@ class Shard {
   void NoteWriteFailure(const Transfer& transfer, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWriteSuccess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // child.cc
+  void EndReadInChild(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndWriteInChild(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Errno RegisterStripe(const Stripe& stripe, PageRange space)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static bool IsKernels(Pte pte, const PlatformFeatures& features);
 
   // fork.cc
   bool FillPages(Stripe& stripe, PageIndex end, PageIndex* page);

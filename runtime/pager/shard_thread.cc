@@ -75,6 +75,10 @@ Errno ShardThread::Open(LogLine* error) {
     if (const Errno failed = cipher_.Init(error); failed != 0) return failed;
   }
   if (const Errno failed = MakeEngine(error); failed != 0) return failed;
+  return OpenKick(error);
+}
+
+Errno ShardThread::OpenKick(LogLine* error) {
   kick_ = Descriptors::Keep(USERPAGER_CALL(kDescriptor, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
   if (kick_ >= 0) return 0;
   const Errno failed = errno;
@@ -182,6 +186,7 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
   if (shard_->TakeWantsSlots()) {
     // Only memory that was promised without a charge comes here (commit:lazy): all other growth is
     // done by the calls that promise. Where it fails, the shard goes on with what there is.
+    page_file_.EndLoans();
     (void)page_file_.Grow(page_file_.usable() + PageCount(1));
   }
   if (shard_->TakeNeedsPeers()) {

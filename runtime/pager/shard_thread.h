@@ -35,6 +35,13 @@ class ShardThread {
   // Ends the thread.
   void Stop();
 
+  // In a forked child, which has the parent's object but neither its thread nor its descriptors.
+  void ForgetInChild();
+  // After it: as Open. Start follows.
+  Errno OpenInChild(LogLine* error);
+  // As Shard::AdoptStripe; stops the process where the kernel has a page that it should not have.
+  Errno AdoptStripe(Stripe& stripe, PageRange space, PageRange stays, PageCount* mapped);
+
   // Answers a fault in the thread that made it, which is the caller; kNotManaged where the page is
   // not this shard's. Reads, and waits, without a lock. Never kRead or kWait.
   InlineNext AnswerInline(const FaultMessage& message);
@@ -57,6 +64,8 @@ class ShardThread {
   static constexpr uint64_t kKickTag = uint64_t{1} << 33;
 
   Errno MakeEngine(LogLine* error);
+  Errno OpenKick(LogLine* error);
+  void CheckPresence(const Stripe& stripe) const;
   static void* ThreadMain(void* self);
   void Run();
   void Turn(uint64_t* timeout_ns);

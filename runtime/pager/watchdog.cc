@@ -6,13 +6,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <utility>
+
+#include "runtime/page_file/page_file.h"
 #include "runtime/pager/shard_thread.h"
 #include "runtime/platform/own_thread.h"
 
 namespace userpager {
 
-Errno Watchdog::Start(std::span<ShardThread* const> shards, uint64_t period_ns, LogLine* error) {
+Errno Watchdog::Start(std::span<ShardThread* const> shards, PageFile& page_file,
+                      uint64_t period_ns, void (*settled)(), LogLine* error) {
   shards_ = shards;
+  page_file_ = &page_file;
+  settled_ = settled;
   period_ns_ = period_ns;
   stopping_.store(0);
   const Errno failed = StartOwnThread(ThreadMain, this, &thread_);
@@ -44,6 +50,8 @@ void Watchdog::Run() {
     syscall(SYS_futex, &stopping_, FUTEX_WAIT_PRIVATE, 0, &period, nullptr, 0);
     if (stopping_.load() != 0) return;
     for (ShardThread* shard : shards_) shard->Watch();
+    page_file_->EndLoans();
+    if (auto* const settled = std::exchange(settled_, nullptr); settled != nullptr) settled();
   }
 }
 

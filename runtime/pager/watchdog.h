@@ -9,6 +9,7 @@
 //          - a thread of the program that waits although the shard has nothing under way that
 //            would answer it: it is sent to look again, and a line tells it with the shard's state;
 //          - a shard that does not get to read its messages: a line tells what it waits for.
+// Also gives back what the page file kept for forked children that have gone.
 // Flow:    Watch (shard_watch.cc) of each shard once in a period, a second. Where threads wait at
 //          two looks, the shard's own thread is asked to look for forgotten ones, because it alone
 //          knows what it has read. Nothing is decided by how long something takes but lines that
@@ -29,6 +30,7 @@
 
 namespace userpager {
 
+class PageFile;
 class ShardThread;
 
 class Watchdog {
@@ -39,15 +41,21 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
   // Watches the shards, which run, until Stop. On failure `error` gets one clear line.
-  Errno Start(std::span<ShardThread* const> shards, uint64_t period_ns, LogLine* error);
+  // After its first look the thread calls `settled`, where that is given.
+  Errno Start(std::span<ShardThread* const> shards, PageFile& page_file, uint64_t period_ns,
+              void (*settled)(), LogLine* error);
   void Stop();
+  // In a forked child, which has no such thread: Start may follow.
+  void ForgetInChild() { started_ = false; }
 
  private:
   static void* ThreadMain(void* self);
   void Run();
 
   std::span<ShardThread* const> shards_;
+  PageFile* page_file_ = nullptr;
   uint64_t period_ns_ = 0;
+  void (*settled_)() = nullptr;
   pthread_t thread_{};
   bool started_ = false;
   std::atomic<uint32_t> stopping_{0};  // a futex word

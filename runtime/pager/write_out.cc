@@ -98,13 +98,14 @@ bool Shard::StartWrite() {
 // Encrypts the pages into the transfer's buffer, which is then what is written. The pages are in
 // memory and nobody can change them, as the mutex is held.
 void Shard::SealPages(Transfer& transfer) {
+  const FileMark file = page_file_.MarkOf(transfer.first_slot);
   unsigned i = 0;
   for (unsigned part = 0; part < transfer.part_count; ++part) {
     const PageIndex memory = PageOf(transfer.parts[part].iov_base);
     const uint64_t pages = transfer.parts[part].iov_len >> kPageShift;
     for (uint64_t k = 0; k < pages; ++k, ++i) {
       const PageIndex to = sealed_.PageAt(transfer.buffer.first + i);
-      cipher_->Seal(transfer.slot(i), platform_.Peek(memory + PageCount(k)), PointerTo(to));
+      cipher_->Seal(transfer.slot(i), platform_.Peek(memory + PageCount(k)), PointerTo(to), file);
     }
   }
   transfer.parts[0] = {PointerTo(sealed_.PageAt(transfer.buffer.first)),
@@ -122,9 +123,9 @@ void Shard::SubmitWrite(uint32_t index) {
   writes_in_place_ += transfer.kind == TransferKind::kWriteInPlace;
   ++counters_.file_writes;
   counters_.file_write_bytes.Add(transfer.count * kPageBytes);
-  engine_.Submit({IoDirection::kWrite, page_file_.descriptor(),
+  engine_.Submit({IoDirection::kWrite, page_file_.DescriptorOf(transfer.first_slot),
                   std::span<const iovec>(transfer.parts, transfer.part_count),
-                  PageFile::OffsetOf(transfer.first_slot), index,
+                  page_file_.OffsetOf(transfer.first_slot), index,
                   transfer.kind == TransferKind::kWriteInPlace && cipher_ == nullptr});
   USERPAGER_SYNC_POINT("page_out:write_submitted", AddressOf(transfer.pages[0]));
 }
@@ -383,7 +384,7 @@ void Shard::NoteWriteFailure(const Transfer& transfer, int64_t result) {
   if (write_failures_ > kToldFailures && !std::has_single_bit(write_failures_)) return;
   LogLine line;
   line << "writing " << transfer.count << " page(s) to the page file at offset "
-       << PageFile::OffsetOf(transfer.first_slot) << " failed: ";
+       << page_file_.OffsetOf(transfer.first_slot) << " failed: ";
   if (result < 0) {
     line << ErrnoText{static_cast<int>(-result)};
   } else {

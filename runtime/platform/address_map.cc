@@ -21,7 +21,7 @@ constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 // Huge pages would appear without a charge.
 Errno SetProperties(void* address, uint64_t bytes) {
   for (const int advice : {MADV_DONTFORK, MADV_NOHUGEPAGE}) {
-    if (advice == MADV_DONTFORK && children_inherit.load(std::memory_order_relaxed)) continue;
+    if (advice == MADV_DONTFORK && ChildrenInherit()) continue;
     // EINVAL: a kernel built without huge pages does not know the second, and needs it not.
     if (USERPAGER_CALL(kAdvise, madvise(address, bytes, advice)) != 0 &&
         !(advice == MADV_NOHUGEPAGE && errno == EINVAL)) {
@@ -71,6 +71,8 @@ Errno MapAnywhere(uint64_t bytes, uint64_t* address) {
 }  // namespace
 
 void LetChildrenInherit() { children_inherit.store(true, std::memory_order_relaxed); }
+
+bool ChildrenInherit() { return children_inherit.load(std::memory_order_relaxed); }
 
 Errno TouchForWriting(PageRange range) {
   const int failed = USERPAGER_CALL(

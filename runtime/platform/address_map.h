@@ -13,6 +13,7 @@ inline constexpr PageIndex kEndOfAddressSpace{(uint64_t{1} << (47 - kPageShift))
 // From now on forked children inherit what the functions below take: for a program whose children
 // are given what is not in memory (Pager::FillChild). Before the first of them is called.
 void LetChildrenInherit();
+bool ChildrenInherit();
 
 // Takes inaccessible private address space for a reservation: without huge pages and, but for
 // LetChildrenInherit, not inherited by a forked child (which would read zeros where the pager has

@@ -11,9 +11,9 @@
 namespace userpager {
 namespace {
 
-// Five a shard, the page file and the statistics page; more than that are kept as well, but a
-// program can close them.
-constexpr unsigned kMost = 512;
+// Six a shard, one for each forked child that lives, and some; more than that are kept as well, but
+// a program can close them.
+constexpr unsigned kMost = 768;
 // How many numbers below the limit are looked at first. Programs that want many descriptors go up
 // from the bottom.
 constexpr rlim_t kFromTheTop = 128;
@@ -22,6 +22,8 @@ constexpr rlim_t kHighest = 1024;
 
 // Each holds a descriptor + 1, or 0.
 constinit std::atomic<int> kept[kMost] = {};
+// Of the same places: whether a forked child goes on using it.
+constinit std::atomic<bool> kept_in_children[kMost] = {};
 
 int LowestWanted() {
   rlimit limit{};
@@ -47,9 +49,11 @@ int Descriptors::Keep(int descriptor) {
 }
 
 void Descriptors::Forget(int descriptor) {
-  for (std::atomic<int>& entry : kept) {
-    int wanted = descriptor + 1;
-    if (entry.compare_exchange_strong(wanted, 0)) break;
+  for (unsigned i = 0; i < kMost; ++i) {
+    if (kept[i].load(std::memory_order_relaxed) != descriptor + 1) continue;
+    kept_in_children[i].store(false, std::memory_order_relaxed);
+    kept[i].store(0);
+    break;
   }
 }
 
@@ -70,11 +74,26 @@ int Descriptors::Next(int from) {
   return lowest;
 }
 
-void Descriptors::CloseAll() {
-  for (std::atomic<int>& entry : kept) {
-    const int value = entry.exchange(0);
+int Descriptors::KeepInChildren(int descriptor) {
+  for (unsigned i = 0; i < kMost && descriptor >= 0; ++i) {
+    if (kept[i].load(std::memory_order_relaxed) != descriptor + 1) continue;
+    kept_in_children[i].store(true, std::memory_order_relaxed);
+    break;
+  }
+  return descriptor;
+}
+
+void Descriptors::CloseInherited() {
+  for (unsigned i = 0; i < kMost; ++i) {
+    if (kept_in_children[i].load(std::memory_order_relaxed)) continue;
+    const int value = kept[i].exchange(0);
     if (value != 0) close(value - 1);
   }
+}
+
+void Descriptors::CloseAll() {
+  for (std::atomic<bool>& entry : kept_in_children) entry.store(false, std::memory_order_relaxed);
+  CloseInherited();
 }
 
 }  // namespace userpager

@@ -18,7 +18,12 @@ class Descriptors {
   static bool Has(int descriptor);
   // The lowest of the runtime's that is at least `from`, or -1.
   static int Next(int from);
-  // Closes all: in a forked child, which has copies that act on its parent.
+  // A descriptor that Keep returned, and that a forked child goes on using (CloseInherited).
+  // Returns it.
+  static int KeepInChildren(int descriptor);
+  // In a forked child: closes all, as they act on its parent, but those of KeepInChildren.
+  static void CloseInherited();
+  // Closes all.
   static void CloseAll();
 };
 

@@ -25,6 +25,12 @@ class FaultBacklog {
   // Where there is no /proc nothing is known of the descriptor, and it counts as sound.
   void Open(int userfaultfd);
 
+  // In a forked child, whose copies of the parent's descriptors are closed: as never opened.
+  void Forget() {
+    file_ = -1;
+    identity_length_ = 0;
+  }
+
   // False where the descriptor was closed, or is of something else by now. One system call. From
   // any thread.
   bool Read(FaultCounts* counts) const;

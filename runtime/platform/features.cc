@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/system_call.h"
+#include "runtime/platform/descriptors.h"
 #include "runtime/platform/kernel_abi.h"
 
 namespace userpager {
@@ -19,12 +20,19 @@ int CallUserfaultfd(int flags) {
   return fd < 0 ? -errno : static_cast<int>(fd);
 }
 
+// Of KeepUserfaultfdDevice, for this process and its forked children.
+constinit int kept_device = -1;
+
+int OpenDevice() {
+  return USERPAGER_CALL(kOpen, open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
+}
+
 int OpenUserfaultfdDevice() {
-  const int device = USERPAGER_CALL(kOpen, open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
+  const int device = kept_device >= 0 ? kept_device : OpenDevice();
   if (device < 0) return -errno;
   const int fd = ioctl(device, kernel_abi::kUserfaultfdNew, O_CLOEXEC | O_NONBLOCK);
   const int error = errno;
-  close(device);
+  if (device != kept_device) close(device);
   return fd < 0 ? -error : fd;
 }
 
@@ -76,6 +84,20 @@ int OpenUserfaultfd(bool* kernel_faults, LogLine* error) {
               " (or give CAP_SYS_PTRACE)";
   }
   return user_mode;
+}
+
+void KeepUserfaultfdDevice() {
+  if (kept_device < 0) kept_device = Descriptors::KeepInChildren(Descriptors::Keep(OpenDevice()));
+}
+
+Errno TryUserfaultfdOfChild(LogLine* error) {
+  bool kernel_faults = false;
+  const int fd = OpenUserfaultfd(&kernel_faults, error);
+  if (fd < 0) return -fd;
+  close(fd);
+  if (kernel_faults) return 0;
+  *error << "the process has given up the right to have page faults of system calls answered";
+  return EPERM;
 }
 
 Errno ProbeFeatures(PlatformFeatures* features, LogLine* error) {

@@ -37,6 +37,14 @@ void WithoutFeatures(uint64_t without, PlatformFeatures* features);
 // close-on-exec. Returns the descriptor, or -errno with one clear line in `error`.
 int OpenUserfaultfd(bool* kernel_faults, LogLine* error);
 
+// Keeps /dev/userfaultfd open, if this process may open it: its forked children can have
+// userfaultfds then, whatever rights they give up.
+void KeepUserfaultfdDevice();
+
+// 0 where a child that is forked now could open a userfaultfd that also answers the faults of
+// system calls; else an errno, with one clear line in `error`.
+Errno TryUserfaultfdOfChild(LogLine* error);
+
 // Fills `features`. Fails with one clear line where something that the pager cannot do without
 // (userfaultfd, synchronous write protection) is missing.
 Errno ProbeFeatures(PlatformFeatures* features, LogLine* error);

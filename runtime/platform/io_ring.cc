@@ -58,6 +58,8 @@ Errno IoRing::Open() {
     return ENOSYS;
   }
   open_ = true;
+  // It acts on this process alone. A wish: who has a copy of it does not use it.
+  (void)io_uring_ring_dontfork(&ring_);
   ring_.ring_fd = Descriptors::Keep(ring_.ring_fd);
   ring_.enter_ring_fd = ring_.ring_fd;
   // Saves the look-up of the descriptor in each system call (5.18); a wish.

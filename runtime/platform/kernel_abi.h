@@ -48,6 +48,30 @@ inline constexpr int kMadvCollapse = 25;
 // madvise(2), 5.18: MADV_DONTNEED for pages that are locked by mlock.
 inline constexpr int kMadvDontNeedLocked = 24;
 
+// ioctl of /proc/<pid>/pagemap (6.7, include/uapi/linux/fs.h): the pages of a range that are so and
+// so.
+struct PageRegion {
+  uint64_t start;
+  uint64_t end;
+  uint64_t categories;
+};
+struct PagemapScan {
+  uint64_t size;
+  uint64_t flags;
+  uint64_t start;
+  uint64_t end;
+  uint64_t walk_end;  // out: where it stopped
+  uint64_t vec;       // of PageRegion
+  uint64_t vec_len;
+  uint64_t max_pages;
+  uint64_t category_inverted;
+  uint64_t category_mask;
+  uint64_t category_anyof_mask;
+  uint64_t return_mask;
+};
+inline constexpr uint64_t kPageIsPresent = 1u << 3;
+inline constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScan);
+
 // ioctl of /proc/<pid>/maps (6.11, include/uapi/linux/fs.h): the mapping that holds an address, or
 // the next one.
 struct ProcmapQuery {

@@ -54,6 +54,11 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
   bool kernel_faults = false;
   descriptor_ = Descriptors::Keep(OpenUserfaultfd(&kernel_faults, error));
   if (descriptor_ < 0) return -descriptor_;
+  if (features.kernel_faults && !kernel_faults) {
+    *error << "cannot answer the page faults of system calls any more, as the process has given up "
+              "the right to";
+    return EPERM;
+  }
   uffdio_api api{};
   api.api = UFFD_API;
   api.features = kWantedFeatures;
@@ -65,6 +70,20 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
     *error << "cannot answer page faults: the userfaultfd handshake failed: " << ErrnoText{reason};
     return reason;
   }
+  if (const Errno failed = MapZeros(error); failed != 0) return failed;
+  if (features_.discard_vector) {
+    own_process_ = Descriptors::Keep(
+        static_cast<int>(USERPAGER_CALL(kDescriptor, syscall(SYS_pidfd_open, getpid(), 0))));
+    features_.discard_vector = own_process_ >= 0;
+  }
+  backlog_.Open(descriptor_);
+  pagemap_ = Descriptors::Keep(
+      USERPAGER_CALL(kOpen, open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)));
+  return 0;
+}
+
+Errno LinuxPagePlatform::MapZeros(LogLine* error) {
+  if (zeros_ != nullptr) return 0;
   void* zeros =
       USERPAGER_CALL(kMap, mmap(nullptr, kZerosPages * kPageBytes, PROT_READ,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
@@ -75,15 +94,58 @@ Errno LinuxPagePlatform::Open(const PlatformFeatures& features, LogLine* error,
   }
   madvise(zeros, kZerosPages * kPageBytes, MADV_NOHUGEPAGE);
   zeros_ = zeros;
-  if (features_.discard_vector) {
-    own_process_ = Descriptors::Keep(
-        static_cast<int>(USERPAGER_CALL(kDescriptor, syscall(SYS_pidfd_open, getpid(), 0))));
-    features_.discard_vector = own_process_ >= 0;
-  }
-  backlog_.Open(descriptor_);
-  pagemap_ = Descriptors::Keep(
-      USERPAGER_CALL(kOpen, open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)));
   return 0;
+}
+
+void LinuxPagePlatform::ForgetInChild() {
+  descriptor_ = own_process_ = pagemap_ = -1;
+  backlog_.Forget();
+}
+
+size_t LinuxPagePlatform::FindPresent(PageRange range, std::span<PageRange> runs,
+                                      PageIndex* next) const {
+  constexpr size_t kMost = 64;
+  kernel_abi::PageRegion regions[kMost];
+  kernel_abi::PagemapScan request{};
+  request.size = sizeof request;
+  request.start = AddressOf(range.begin);
+  request.end = AddressOf(range.end);
+  request.vec = reinterpret_cast<uint64_t>(regions);
+  request.vec_len = std::min(kMost, runs.size());
+  request.category_mask = kernel_abi::kPageIsPresent;
+  request.return_mask = kernel_abi::kPageIsPresent;
+  const int found = ioctl(pagemap_, kernel_abi::kPagemapScan, &request);
+  if (found < 0) return FindPresentOneByOne(range, runs, next);
+  for (int i = 0; i < found; ++i) {
+    runs[static_cast<size_t>(i)] = PageRange(PageOf(regions[i].start), PageOf(regions[i].end));
+  }
+  *next = PageOf(request.walk_end);
+  return static_cast<size_t>(found);
+}
+
+// Before 6.7.
+size_t LinuxPagePlatform::FindPresentOneByOne(PageRange range, std::span<PageRange> runs,
+                                              PageIndex* next) const {
+  uint64_t entries[256];
+  const uint64_t count = std::min<uint64_t>(range.count().value(), std::size(entries));
+  const ssize_t got = pread(pagemap_, entries, count * sizeof entries[0],
+                            static_cast<off_t>(range.begin.value() * sizeof entries[0]));
+  const uint64_t known = got < 0 ? 0 : static_cast<uint64_t>(got) / sizeof entries[0];
+  *next = known == 0 ? range.end : range.begin + PageCount(known);
+  size_t found = 0;
+  for (uint64_t i = 0; i < known; ++i) {
+    if (entries[i] >> 63 == 0) continue;
+    const PageIndex page = range.begin + PageCount(i);
+    if (found > 0 && runs[found - 1].end == page) {
+      ++runs[found - 1].end;
+    } else if (found == runs.size()) {
+      *next = page;
+      break;
+    } else {
+      runs[found++] = PageRange(page, PageCount(1));
+    }
+  }
+  return found;
 }
 
 bool LinuxPagePlatform::Decode(const uffd_msg& raw, FaultMessage* message) {
@@ -230,7 +292,7 @@ Errno LinuxPagePlatform::Unpoison(PageIndex page) {
   void* mapped = mmap(PointerTo(page), kPageBytes, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   if (mapped == MAP_FAILED) return errno;
-  (void)madvise(mapped, kPageBytes, MADV_DONTFORK);
+  if (!ChildrenInherit()) (void)madvise(mapped, kPageBytes, MADV_DONTFORK);
   (void)madvise(mapped, kPageBytes, MADV_NOHUGEPAGE);
   const PageRange one(page, PageCount(1));
   const Errno error = Register(one);

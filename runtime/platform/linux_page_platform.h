@@ -22,6 +22,11 @@ class LinuxPagePlatform final : public PagePlatform {
   // On failure `error` gets one clear line.
   Errno Open(const PlatformFeatures& features, LogLine* error,
              FaultDelivery delivery = FaultDelivery::kMessages);
+  // In a forked child, whose copies of the parent's descriptors are closed: Open may follow.
+  void ForgetInChild();
+  // The first pages of the range that the kernel has, as many runs of them as there is room for.
+  // Returns how many; `next` is where to go on, or the range's end. None where /proc does not tell.
+  size_t FindPresent(PageRange range, std::span<PageRange> runs, PageIndex* next) const;
   // Messages are read from here, in units of uffd_msg; with kSignals there are none.
   int descriptor() const { return descriptor_; }
   // False for messages that are not page faults (none are asked for).
@@ -53,6 +58,8 @@ class LinuxPagePlatform final : public PagePlatform {
   const void* Peek(PageIndex page) override { return PointerTo(page); }
 
  private:
+  Errno MapZeros(LogLine* error);
+  size_t FindPresentOneByOne(PageRange range, std::span<PageRange> runs, PageIndex* next) const;
   Errno ChangeProtection(uffdio_writeprotect request);
   // For a call that wakes as it succeeds.
   bool wakes_in_kernel(WakeMode wake) const { return wake == WakeMode::kWake && !signals_; }

@@ -28,8 +28,9 @@ namespace {
 
 constexpr unsigned kMostRemovedSparingly = 64;
 
-void* MapShared(int file, uint64_t bytes, int access) {
-  void* got = mmap(nullptr, bytes, access, MAP_SHARED, file, 0);
+void* MapShared(int file, uint64_t bytes, int access, void* place = nullptr) {
+  const int flags = place == nullptr ? MAP_SHARED : MAP_SHARED | MAP_FIXED;
+  void* got = mmap(place, bytes, access, flags, file, 0);
   if (got == MAP_FAILED) return nullptr;
   (void)madvise(got, bytes, MADV_DONTDUMP);
   if (madvise(got, bytes, MADV_DONTFORK) == 0) return got;
@@ -84,7 +85,7 @@ PublishedPage::~PublishedPage() {
 bool PublishedPage::Make(uint64_t bytes, bool for_others, LogLine* why) {
   bytes_ = RoundUp(bytes, kPageBytes);
   if (for_others) {
-    const Errno failed = MakeSealed(bytes_);
+    const Errno failed = MakeSealed(bytes_, nullptr);
     if (failed == 0) return true;
     *why << "memory for the statistics page could not be made (memfd_create): "
          << ErrnoText{failed};
@@ -95,23 +96,24 @@ bool PublishedPage::Make(uint64_t bytes, bool for_others, LogLine* why) {
   return true;
 }
 
-Errno PublishedPage::MakeSealed(uint64_t bytes) {
+Errno PublishedPage::MakeSealed(uint64_t bytes, void* place) {
   const int made = memfd_create("userpager-statistics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (made < 0) return errno;
+  void* got = nullptr;
   const auto complete = [&] {
     if (fchmod(made, 0600) != 0 || ftruncate(made, static_cast<off_t>(bytes)) != 0) return false;
-    memory_ = MapShared(made, bytes, PROT_READ | PROT_WRITE);
-    return memory_ != nullptr &&
+    got = MapShared(made, bytes, PROT_READ | PROT_WRITE, place);
+    return got != nullptr &&
            fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE |
                                         F_SEAL_SEAL) == 0;
   };
   if (complete()) {
+    memory_ = got;
     descriptor_ = Descriptors::Keep(made);
     return 0;
   }
   const Errno failed = errno;
-  if (memory_ != nullptr) munmap(memory_, bytes);
-  memory_ = nullptr;
+  if (got != nullptr) munmap(got, bytes);
   close(made);
   return failed;
 }
@@ -194,6 +196,13 @@ void PublishedPage::ForgetInChild() {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   if (got == MAP_FAILED) _exit(126);
   lock_mapping_ = nullptr;
+}
+
+void PublishedPage::RemakeInChild() {
+  const bool for_others = descriptor_ >= 0;
+  descriptor_ = -1;
+  announced_ = false;
+  if (for_others && MakeSealed(bytes_, memory_) != 0) ForgetInChild();
 }
 
 bool PublishedPage::ReadAnnouncement(Announcement* found) const {

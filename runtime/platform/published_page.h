@@ -51,6 +51,9 @@ class PublishedPage {
 
   // In a forked child: the memory is zeros of its own from now on. May be called again.
   void ForgetInChild();
+  // After it, in a child that counts for itself: zeroed memory in the same place, which can be
+  // announced if the parent's could. Where that cannot be had, it stays as it is.
+  void RemakeInChild();
 
   // The announcement as somebody may have changed it. False: it is gone, or no longer what it was.
   bool ReadAnnouncement(Announcement* found) const;
@@ -68,7 +71,8 @@ class PublishedPage {
   static void RemoveStale(const char* directory, Thoroughness thoroughness);
 
  private:
-  Errno MakeSealed(uint64_t bytes);
+  // At `place`, or where the kernel likes (nullptr).
+  Errno MakeSealed(uint64_t bytes, void* place);
   Errno AnnounceIn(const char* directory);
   Errno WriteAnnouncement(int file);
 

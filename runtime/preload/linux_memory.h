@@ -58,10 +58,13 @@ class LinuxMemory {
   // kernel's other anonymous memory are locked as with MCL_ONFAULT.
   int64_t LockAll(int flags);
   int64_t UnlockAll();
+  // In a forked child, in which nothing is locked but what LockStack has.
+  void ForgetLocksInChild() { lock_future_.store(false, std::memory_order_relaxed); }
   // 0, or EPERM where the process may lock no memory (RLIMIT_MEMLOCK, CAP_IPC_LOCK).
   static int64_t MayLock();
   // For a stack that must stay in memory while its thread lives: also after UnlockAll.
   int64_t LockStack(uint64_t address, uint64_t length);
+  bool keeps_stacks() const { return keeps_stacks_.load(); }
   int64_t Sync(uint64_t address, uint64_t length, int flags);
 
   // Whether any page of the range is managed, or was and has not been given back yet.

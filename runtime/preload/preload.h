@@ -7,15 +7,18 @@
 //             (malloc), Reservations and Pager (pages), Descriptors (which are not to be closed).
 // Flow:       the library's constructor runs before all others: options from USERPAGER_CONF, the
 //             pager starts, then malloc's arenas. From then on Active() is where the exported
-//             functions go; before, and for ever in a forked child, they are the kernel's calls.
-//             fork: the program's handlers, then jemalloc and the shards hold still; the kernel
-//             forks; the child fills its memory (Reservations::FillChild) while its parent waits.
+//             functions go; before, and for ever in a forked child that has plain memory, they are
+//             the kernel's calls. fork (fork.cc): the program's handlers, then jemalloc and the
+//             shards hold still; the kernel forks; the child pages on its own from there
+//             (Runtime::AdoptInChild), or has plain memory (Reservations::FillChild).
 // Invariants: 1. the runtime's own calls of mmap, close and so on go to the kernel: the linker
 //             binds them to __wrap_ functions (raw_calls.cc), the program's to the exported ones;
-//             2. a forked child has plain memory that holds all that its parent's did.
+//             2. a forked child's memory holds all that its parent's did.
 // Does not:   see system calls that the program makes without the C library.
 #ifndef USERPAGER_PRELOAD_PRELOAD_H_
 #define USERPAGER_PRELOAD_PRELOAD_H_
+
+#include <string_view>
 
 #include "runtime/preload/linux_memory.h"
 
@@ -26,15 +29,22 @@ class Preload {
   // Where memory is managed; nullptr while it is not.
   static LinuxMemory* Active();
 
-  // Once, before anything else of the process. Ends the process, with exit status 126 and a line,
-  // where the pager cannot be had: a program that was to have less memory must not take more.
+  // Once, before anything else of the process. Ends the process (Refuse) where the pager cannot be
+  // had: a program that was to have less memory must not take more.
   static void Start();
 
-  // The handlers of pthread_atfork, for a fork that does not call them.
-  static void BeforeFork();
-  static void AfterForkInParent();
-  static void AfterForkInChild();
+  // In a forked child that has plain memory.
+  static void Deactivate();
+  // Whether forked children are to page on their own.
+  static bool ChildrenArePaged();
+  // Ends the process with exit status 126 and a line.
+  [[noreturn]] static void Refuse(std::string_view why);
 };
+
+// fork.cc. The handlers of pthread_atfork.
+void BeforeFork();
+void AfterForkInParent();
+void AfterForkInChild();
 
 }  // namespace userpager
 

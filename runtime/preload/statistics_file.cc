@@ -44,6 +44,8 @@ void WriteFile() {
 
 }  // namespace
 
+void StatisticsFile::ForgetInChild() { file = -1; }
+
 void StatisticsFile::Begin() {
   const char* path = secure_getenv(kVariable);
   if (path == nullptr) return;

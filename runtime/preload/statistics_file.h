@@ -10,6 +10,8 @@ class StatisticsFile {
   // Looks whether statistics are wanted, and takes the name out of the environment: programs that
   // this one starts write none. Once, at the start.
   static void Begin();
+  // In a forked child: the file is its parent's.
+  static void ForgetInChild();
 };
 
 }  // namespace userpager

@@ -60,7 +60,7 @@ void ExpectUsable(const PageFile& file) {
   alignas(kPageBytes) char in[kPageBytes];
   for (const uint64_t slot : {uint64_t{1}, file.usable().value()}) {
     memset(out, static_cast<int>(slot % 251) + 1, sizeof out);
-    const auto offset = static_cast<off_t>(PageFile::OffsetOf(SlotIndex(uint32_t(slot))));
+    const auto offset = static_cast<off_t>(file.OffsetOf(SlotIndex(uint32_t(slot))));
     ASSERT_EQ(pwrite(file.descriptor(), out, sizeof out, offset), ssize_t{sizeof out});
     ASSERT_EQ(pread(file.descriptor(), in, sizeof in, offset), ssize_t{sizeof in});
     EXPECT_EQ(memcmp(in, out, sizeof in), 0);

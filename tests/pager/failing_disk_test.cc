@@ -77,7 +77,7 @@ class FailingDiskTest : public testing::TestWithParam<Road> {
     address << "0x" << std::hex << AddressOf(At(i));
     for (const std::string& part :
          {address.str(), "slot " + std::to_string(slot.value()),
-          "offset " + std::to_string(PageFile::OffsetOf(slot)), std::string(reason)}) {
+          "offset " + std::to_string((*pager_)->page_file().OffsetOf(slot)), std::string(reason)}) {
       EXPECT_NE(log.find(part), std::string::npos) << part << " is not in: " << log;
     }
   }
@@ -162,7 +162,7 @@ TEST_P(FailingDiskTest, ABitFlipsOnTheDisk) {
   SlotIndex slots[3];
   for (unsigned i = 0; i < 3; ++i) {
     slots[i] = vad_->Load(At(kFlipped[i])).slot();
-    disk_->FlipBit(PageFile::OffsetOf(slots[i]) + 1000 * (i + 1), i + 2);
+    disk_->FlipBit((*pager_)->page_file().OffsetOf(slots[i]) + 1000 * (i + 1), i + 2);
   }
   for (unsigned i = 0; i < 3; ++i) ExpectLost(kFlipped[i], slots[i], "checksum");
   for (uint64_t i = 0; i < kPages; ++i) {

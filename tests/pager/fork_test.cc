@@ -26,7 +26,7 @@ class Fork : public GatedPager {
     ASSERT_EQ(pipe(ends), 0);
     {
       std::lock_guard hold(pager_->tree_lock());
-      (*pager_)->Freeze();
+      ASSERT_EQ((*pager_)->Freeze(), 0);
       child_ = fork();
       if (child_ == 0) {
         char nothing;

@@ -110,7 +110,7 @@ class PageFileFailure : public testing::TestWithParam<Road> {
     address << "0x" << std::hex << AddressOf(At(i));
     for (const std::string& part :
          {address.str(), "slot " + std::to_string(slot.value()),
-          "offset " + std::to_string(PageFile::OffsetOf(slot))}) {
+          "offset " + std::to_string((*pager_)->page_file().OffsetOf(slot))}) {
       EXPECT_NE(log.find(part), std::string::npos) << part << " is not in: " << log;
     }
     // A new page at the address is as good as any.
@@ -184,7 +184,7 @@ TEST_P(PageFileFailure, FileIsCorrupt) {
   constexpr uint64_t kLost = 5;
   ASSERT_TRUE(pager_->PushOut(*vad_));
   const SlotIndex slot = vad_->Load(At(kLost)).slot();
-  const off_t offset = static_cast<off_t>(PageFile::OffsetOf(slot));
+  const off_t offset = static_cast<off_t>((*pager_)->page_file().OffsetOf(slot));
   const int file = (*pager_)->page_file().descriptor();
   alignas(kPageBytes) char content[kPageBytes];
   ASSERT_EQ(pread(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));

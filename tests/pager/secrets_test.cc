@@ -82,8 +82,9 @@ TEST_P(SecretsTest, TheFileHasWhatTheOptionSays) {
   alignas(kPageBytes) uint64_t content[stress::kWordsInPage];
   uint64_t readable = 0;
   for (uint64_t i = 0; i < kPages; ++i) {
-    const auto offset = static_cast<off_t>(PageFile::OffsetOf(vad_->Load(At(i)).slot()));
-    ASSERT_EQ(pread((*pager_)->page_file().descriptor(), content, kPageBytes, offset),
+    const PageFile& file = (*pager_)->page_file();
+    const auto offset = static_cast<off_t>(file.OffsetOf(vad_->Load(At(i)).slot()));
+    ASSERT_EQ(pread(file.descriptor(), content, kPageBytes, offset),
               static_cast<ssize_t>(kPageBytes));
     const uint64_t key = stress::ContentKey(i, 0);
     for (size_t k = 0; k < stress::kWordsInPage; ++k) {

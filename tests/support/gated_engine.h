@@ -33,6 +33,18 @@ class GatedEngine : public IoEngine {
     ++releases_;
   }
 
+  // In a forked child, in which none of this is under way.
+  void ForgetInChild() {
+    LetGo();
+    for (std::atomic<unsigned>* count : {&at_device_, &held_requests_, &held_[0], &held_[1]}) {
+      count->store(0);
+    }
+    releases_seen_ = releases_.load();
+    transfers_.clear();
+    requests_.clear();
+    completed_.clear();
+  }
+
   // Transfers that the device has and has not done.
   unsigned at_device() const { return at_device_.load(); }
   unsigned held_requests() const { return held_requests_.load(); }

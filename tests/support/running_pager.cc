@@ -12,6 +12,7 @@
 #include "runtime/api/exceptions.h"
 #include "runtime/api/inline_signal.h"
 #include "runtime/pager/buffer_pool.h"
+#include "runtime/platform/address_map.h"
 #include "tests/stress/page_content.h"
 
 namespace userpager {
@@ -68,6 +69,7 @@ PagerOptions RunningPager::Options(const Road& road, uint64_t limit_pages) {
   options.use_move = road.move;
   options.faults = road.faults;
   options.replacement = road.replacement;
+  options.for_children = ChildrenInherit();
   userpager_options others;
   userpager_options_init(&others);
   const char* const text = std::getenv("USERPAGER_TEST_OPTIONS");

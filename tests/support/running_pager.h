@@ -70,6 +70,8 @@ class RunningPager {
   Vad* Reserve(uint64_t pages, Protection protection = kReadWrite, bool commit = true);
   Vad* ReserveAt(PageIndex at, uint64_t pages);
   void Release(Vad* vad);
+  // All that is reserved, its own included.
+  const std::vector<Vad*>& vads() const { return vads_; }
 
   // Waits until the pages are in the page file and nowhere else, or are zeros, by writing to other
   // pages. False where they do not go.
