@@ -72,7 +72,7 @@ uint64_t ShardModel::Wanted() const {
 uint64_t ShardModel::ToBeParked() {
   const uint64_t parked = standby_.count().value();
   const uint64_t target =
-      Wanted() + std::min(policy_->ParkTarget(parked_).value(), parked + park_credit_);
+      std::max(Wanted(), std::min(policy_->ParkTarget(parked_).value(), parked + park_credit_));
   return target > parked ? target - parked : 0;
 }
 

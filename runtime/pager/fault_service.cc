@@ -1,4 +1,5 @@
-// Shard: answering faults that need no I/O, and the queue of those that must wait.
+// Shard: answering faults that need no I/O (soft ones: soft_faults.cc), and the queue of those that
+// must wait.
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -239,96 +240,6 @@ void Shard::MakeDirty(Stripe& stripe, PageRange run) {
     }
   }
   LiftProtection(run);
-}
-
-// A soft fault: the content is in a parked frame.
-Shard::Answer Shard::Rescue(Stripe& stripe, const Fault& fault) {
-  const bool marker = stripe.Load(fault.page).ahead();
-  const Answer answer = RescueByAny(stripe, fault);
-  if (answer != Answer::kDone) return answer;
-  Answered(FaultKind::kSoft, fault, PageRange(fault.page, PageCount(1)));
-  if (marker) {
-    const ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
-    ReadAhead(stripe, plan, 0);
-  }
-  return answer;
-}
-
-Shard::Answer Shard::RescueByAny(Stripe& stripe, const Fault& fault) {
-  const Pte pte = stripe.Load(fault.page);
-  const bool pinned = pte.state() == PageState::kWriting;
-  const bool movable = !pinned && (IsStore(fault, pte) || stripe.OpensToStores(pte));
-  // Moving back is cheapest, but loses the write-protect mark: it is for pages that may be written
-  // and have no slot to keep, or are about to be written.
-  const bool keep_clean = pte.state() == PageState::kStandby && !fault.write;
-  if (movable && !keep_clean && RescueByMove(stripe, fault)) return Answer::kDone;
-  const Answer answer = RescueByCopy(stripe, fault);
-  if (answer == Answer::kNoMemory && movable && RescueByMove(stripe, fault)) {
-    return Answer::kDone;
-  }
-  return answer;
-}
-
-// False where the kernel refuses (something still pins the page, another kind of mapping).
-bool Shard::RescueByMove(Stripe& stripe, const Fault& fault) {
-  if (!options_.use_move) return false;
-  const PageIndex page = fault.page;
-  const Pte pte = stripe.Load(page);
-  const FrameIndex index = pte.frame();
-  Frame& frame = frames_[index];
-  const RunResult moved =
-      platform_.Move(page, ParkedAt(frame), PageCount(1), WakeMode::kWake);
-  if (moved.done.value() == 0) {
-    USERPAGER_CHECK(moved.error != EEXIST, "a page is present whose content is parked",
-                    AddressOf(page));
-    return false;
-  }
-  RemoveParked(index);
-  parking_[frame.executable()].Free(frame.place, PageCount(1));
-  if (frame.slot != kNoSlot) page_file_.Free(frame.slot, PageCount(1));
-  frame.slot = kNoSlot;
-  frame.set_executable(false);
-  frame.set_streamed(false);
-  const Pte active = pte.With(PageState::kActiveDirty, index.value())
-                         .WithQueued(false)
-                         .WithWritten(pte.written() || IsStore(fault, pte));
-  SetPte(stripe, page, active);
-  EnterWorkingSet(index, active, pte.ahead() ? Arrival::kReadAhead : Arrival::kSoftFault);
-  return true;
-}
-
-// The page gets a frame of its own; the parked one is discarded, or stays its transfer's.
-Shard::Answer Shard::RescueByCopy(Stripe& stripe, const Fault& fault) {
-  const Pte pte = stripe.Load(fault.page);
-  if (Charge(PageCount(1), fault.urgent).value() == 0) return Answer::kNoMemory;
-  const FrameIndex old = pte.frame();
-  const bool clean = pte.state() == PageState::kStandby;
-  const bool stores = !clean && IsStore(fault, pte);
-  const bool writable = stores || (!clean && stripe.OpensToStores(pte));
-  const RunResult copied = platform_.Copy(
-      fault.page, platform_.Peek(ParkedAt(frames_[old])), PageCount(1),
-      writable ? InstallMode::kWritable : InstallMode::kWriteProtected, WakeMode::kWake);
-  if (copied.done.value() == 0) {
-    ledger_.Return(PageCount(1));
-    USERPAGER_CHECK(copied.error == ENOMEM || copied.error == EAGAIN || copied.error == ESRCH,
-                    "a parked page could not be copied back", copied.error);
-    return Answer::kNoMemory;
-  }
-  const FrameIndex fresh = frames_.Allocate(fault.page);
-  if (pte.state() != PageState::kWriting) {
-    RemoveParked(old);
-    frames_[fresh].slot = frames_[old].slot;
-    frames_[old].slot = kNoSlot;
-    discard_.PushYoungest(frames_, old);
-  }
-  const Pte active = pte.With(clean ? PageState::kActiveClean : PageState::kActiveDirty,
-                              fresh.value())
-                         .WithQueued(false)
-                         .WithWritten(pte.written() || stores);
-  SetPte(stripe, fault.page, active);
-  frames_[fresh].set_streamed(pte.ahead());
-  EnterWorkingSet(fresh, active, pte.ahead() ? Arrival::kReadAhead : Arrival::kSoftFault);
-  return Answer::kDone;
 }
 
 void Shard::Queue(Stripe& stripe, const Fault& fault) {

@@ -36,6 +36,10 @@ PageCount LowWatermark(PageCount limit) {
 PageCount HighWatermark(PageCount limit) {
   return PageCount(2 * LowWatermark(limit).value());
 }
+// Parked pages that need no write any more are kept ready for what the high watermark will ask for.
+PageCount CleanReserve(PageCount limit) {
+  return PageCount(2 * HighWatermark(limit).value());
+}
 // Without MOVE a page leaves when it is written: more are on their way than memory is wanted for.
 PageCount WrittenAhead(PageCount limit) {
   return PageCount(std::max<uint64_t>(limit.value() / 16, 4));
@@ -85,14 +89,10 @@ bool Shard::Balance(PageCount most_drops) {
   // What the program has offered goes before anything is paged out.
   if (GiveUpOffered(std::min(wanted, most_drops))) return MemoryWanted().value() > 0;
   if (!standby_.empty()) progress |= DropOldest(nullptr, std::min(wanted, most_drops));
-  if (const PageCount more = ToBeParked(); more.value() > 0) progress |= TrimWorkingSet(more);
-  // A cluster is worth writing; less than one only where memory is short.
-  const bool short_of_memory = ledger_.free() + standby_.count() < wanted;
-  while (writes_ < kMostWrites && !modified_.empty() &&
-         (modified_.count().value() >= kTransferPages || short_of_memory)) {
-    if (!StartWrite()) break;
-    progress = true;
-  }
+  const PageCount more = ToBeParked();
+  const bool trimmed = more.value() > 0 && TrimWorkingSet(more);
+  progress |= trimmed;
+  while (writes_ < kMostWrites && IsWorthWriting(trimmed) && StartWrite()) progress = true;
   if (!progress && wanted.value() > 0) AskPeers();
   // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
@@ -101,8 +101,26 @@ bool Shard::Balance(PageCount most_drops) {
   return progress && (MemoryWanted().value() > 0 || ToBeParked().value() > 0);
 }
 
-// How many pages should leave the working set: what memory is wanted for, and what the policy wants
-// to see parked, as far as pages that were dropped have earned it.
+// Parked pages are written when memory will be wanted for them soon, not before: the disk is slower
+// for those who wait for it. A cluster is full, but where memory is short, nothing else is on its
+// way, and no more pages join it. Without MOVE few pages are ever parked, and none may stay for
+// want of company.
+bool Shard::IsWorthWriting(bool trimmed) const {
+  const PageCount pages = modified_.count();
+  if (pages.value() == 0) return false;
+  const PageCount wanted = MemoryWanted();
+  const PageCount clean = standby_.count() + writing_pages_;
+  const PageCount cluster = std::min(PageCount(kTransferPages), HighWatermark(ledger_.limit()));
+  if (pages >= cluster && clean < wanted + CleanReserve(ledger_.limit())) return true;
+  const bool is_short = ledger_.free() + standby_.count() < wanted;
+  if (!options_.use_move) return is_short;
+  return is_short && !trimmed && (writes_ == 0 || WritesAreStuck());
+}
+
+// How many pages should leave the working set: until as many are parked as memory is wanted for,
+// and as the policy wants to see parked, as far as pages that were dropped have earned it. The same
+// pages serve for both: were they added up, a program that writes would have pages parked for as
+// long as writes are under way, and would fetch them back one by one.
 PageCount Shard::ToBeParked() {
   // Modified pages without a slot to go to are no step towards free memory.
   const PageCount on_their_way = HasFreeSlots() ? modified_.count() : PageCount(0);
@@ -110,7 +128,7 @@ PageCount Shard::ToBeParked() {
   const PageCount parked = on_their_way + standby_.count() + written;
   PageCount target = MemoryWanted();
   if (options_.use_move) {
-    target += std::min(policy_->ParkTarget(parked_), parked + park_credit_);
+    target = std::max(target, std::min(policy_->ParkTarget(parked_), parked + park_credit_));
   } else if (target.value() > 0) {
     target += WrittenAhead(ledger_.limit());
   }

@@ -16,8 +16,9 @@ constexpr uint64_t kBufferShareKept = 8;  // one in so many
 }  // namespace
 
 // A touch that readahead should know of.
-ReadStreams::Plan Shard::NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page) {
-  const ReadStreams::Plan plan = read_streams_.OnTouch(thread_id, page, stripe.range);
+ReadStreams::Plan Shard::NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page,
+                                   ReadStreams::Touch touch) {
+  const ReadStreams::Plan plan = read_streams_.OnTouch(thread_id, page, stripe.range, touch);
   uint64_t used = 0;
   if (const Pte pte = stripe.Load(page); pte.ahead()) {
     ++used;
@@ -150,7 +151,8 @@ bool Shard::StartTransfer(Stripe& stripe, std::span<const PageInSlot> run,
 
 // A hard fault.
 Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
-  ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
+  const ReadStreams::Plan plan =
+      NoteTouch(stripe, fault.thread_id, fault.page, ReadStreams::Touch::kSeen);
   PageInSlot pages[kTransferPages];
   pages[0] = {stripe.Load(fault.page).slot(), fault.page};
   size_t count = 1;
@@ -201,7 +203,8 @@ void Shard::AwaitRead(Stripe& stripe, const Fault& fault) {
   USERPAGER_CHECK(found != end, "a page is being read by a transfer that does not have it",
                   AddressOf(fault.page));
   transfer.awaited |= uint64_t{1} << (found - transfer.pages);
-  const ReadStreams::Plan plan = NoteTouch(stripe, fault.thread_id, fault.page);
+  const ReadStreams::Plan plan =
+      NoteTouch(stripe, fault.thread_id, fault.page, ReadStreams::Touch::kAwaits);
   if (plan.ahead.count > 0) ReadAhead(stripe, plan, 0);
 }
 

@@ -19,6 +19,7 @@ namespace {
 // brings.
 constexpr PageCount kLongestZeroRun{512};
 constexpr PageCount kLongestWriteRun{kTransferPages};
+constexpr PageCount kLongestSoftRun{kTransferPages};
 
 // Hints that wait at a time; more are not taken.
 constexpr unsigned kMostPrefetches = 64;
@@ -41,6 +42,7 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       policy_(options.replacement, frames_),
       zero_streams_(kLongestZeroRun),
       write_streams_(kLongestWriteRun),
+      soft_streams_(kLongestSoftRun),
       counters_(parts.counters == nullptr ? own_counters_ : *parts.counters) {}
 
 Shard::~Shard() {

@@ -297,10 +297,6 @@ class Shard {
   void LiftProtection(PageRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer FirstWrite(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeDirty(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Answer Rescue(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Answer RescueByAny(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Answer RescueByCopy(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool RescueByMove(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeStale(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Queue(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RetryQueued() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -311,6 +307,16 @@ class Shard {
   void TellSample(PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Answered(FaultKind kind, const Fault& fault, PageRange run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // soft_faults.cc
+  Answer Rescue(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PageRange SoftRun(const Stripe& stripe, const Fault& fault)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PageRange RescueNeighbours(Stripe& stripe, PageRange run, const Fault& fault)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Answer RescueByAny(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Answer RescueByCopy(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool RescueByMove(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // inline_faults.cc
   void AskForTurn(InlineFault* fault, bool needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -330,7 +336,8 @@ class Shard {
   // read_ahead.cc
   Answer StartRead(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitRead(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  ReadStreams::Plan NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page)
+  ReadStreams::Plan NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page,
+                              ReadStreams::Touch touch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t begun)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -368,6 +375,7 @@ class Shard {
   bool Balance(PageCount most_drops) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount LowMark() const;
   PageCount MemoryWanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsWorthWriting(bool trimmed) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFreeSlots() const;
   bool IsOverLimit() const;
@@ -506,6 +514,7 @@ class Shard {
   StreamTable zero_streams_ ABSL_GUARDED_BY(mutex_);
   ReadStreams read_streams_ ABSL_GUARDED_BY(mutex_);
   StreamTable write_streams_ ABSL_GUARDED_BY(mutex_);
+  StreamTable soft_streams_ ABSL_GUARDED_BY(mutex_);
 
   uint64_t now_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when this Step began
   PageCount reading_pages_ ABSL_GUARDED_BY(mutex_);  // charged for reads under way

@@ -73,7 +73,8 @@ uint64_t ReadStreams::LongestWindow(const Stream& stream) const {
   return std::abs(stream.stride) == 1 ? longest : std::min(longest, kLongestStridedWindow);
 }
 
-ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageRange within) {
+ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageRange within,
+                                       Touch touch) {
   Plan plan;
   current_ = nullptr;
   Stream* stream = FindRunning(thread_id, page);
@@ -103,7 +104,7 @@ ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageR
     stream->front = PageIndex(page.value() + stride);
   }
   const auto left = static_cast<uint64_t>(StepBetween(page, stream->front) / stream->stride) - 1;
-  if (left > stream->window / 2) return plan;
+  if (left > (touch == Touch::kAwaits ? stream->window : stream->window / 2)) return plan;
   stream->window = std::min(std::max(2 * stream->window, kFirstWindow), LongestWindow(*stream));
   planned_ = {stream->front, stream->stride, stream->window};
   while (planned_.count > 0 && !within.Contains(planned_.At(planned_.count - 1))) --planned_.count;

@@ -2,7 +2,9 @@
 // (forward, backward, strided, several at a time) and says which pages should be read before they
 // are asked for. A window starts at a few pages, doubles each time that its stream goes on, and the
 // next one is planned when the stream has passed the middle of the last: then it arrives before the
-// stream does. What leaves memory unused halves the longest window, what is used doubles it again.
+// stream does. Where it did not, because the stream is faster than the disk, the window behind it
+// is planned at once: then two are under way, and the disk always has something to do. What leaves
+// memory unused halves the longest window, what is used doubles it again.
 //
 // A touch of a page that is in memory cannot be seen. So the shard reports each touch of a page
 // that was missing or still on its way, and keeps one page in the middle of each window, the
@@ -40,9 +42,13 @@ class ReadStreams {
     PageSeries passed;  // what was read ahead for the stream and has now been passed over: used
   };
 
-  // A page that was missing, on its way or a marker is touched. Nothing outside `within` is
-  // planned.
-  Plan OnTouch(uint32_t thread_id, PageIndex page, PageRange within);
+  enum class Touch : uint8_t {
+    kSeen,   // a page that was missing, or a marker
+    kAwaits  // a page that is on its way: it was planned too late
+  };
+
+  // Nothing outside `within` is planned.
+  Plan OnTouch(uint32_t thread_id, PageIndex page, PageRange within, Touch touch = Touch::kSeen);
   // How many pages of the last plan were begun with: the next plan starts behind them.
   void OnBegun(uint64_t count);
   void OnUsed(uint64_t pages);

@@ -55,7 +55,7 @@ class ReplacementPolicy {
   virtual void Spare(FrameIndex frame) = 0;
   // Whether a neighbour of the victim may leave with it.
   virtual bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const = 0;
-  // How many pages should be parked while memory is short, beside those that are on their way out
+  // How many pages should be parked while memory is short, those included that are on their way out
   // because memory is wanted now. What is parked can be asked whether it is used, and is still
   // there when it is.
   virtual PageCount ParkTarget(const ParkedPages& parked) = 0;

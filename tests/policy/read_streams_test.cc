@@ -72,6 +72,30 @@ TEST(ReadStreams, WindowsDoubleAndTheNextIsPlannedInTheMiddle) {
   }
 }
 
+// A stream that is faster than the disk waits for a page that is on its way: the window behind it
+// is planned then, and no third one however often it waits.
+TEST(ReadStreams, ALateStreamHasTwoWindowsUnderWay) {
+  const PageRange all(kMiddle, PageCount(uint64_t{1} << 20));
+  ReadStreams streams;
+  const auto page = [&](uint64_t i) { return all.begin + PageCount(i); };
+  (void)streams.OnTouch(kThread, page(0), all);
+  const ReadStreams::Plan first = streams.OnTouch(kThread, page(1), all);
+  ASSERT_EQ(first.ahead.first, page(2));
+  ASSERT_EQ(first.ahead.count, 4u);
+  // A touch that finds its page there is early enough.
+  EXPECT_EQ(streams.OnTouch(kThread, page(2), all).ahead.count, 0u);
+  const ReadStreams::Plan second =
+      streams.OnTouch(kThread, page(2), all, ReadStreams::Touch::kAwaits);
+  EXPECT_EQ(second.ahead.first, page(6));
+  EXPECT_EQ(second.ahead.count, 8u);
+  EXPECT_EQ(streams.OnTouch(kThread, page(3), all, ReadStreams::Touch::kAwaits).ahead.count, 0u);
+  // Where the first window ends, eight are left: as many as the last one had.
+  const ReadStreams::Plan third =
+      streams.OnTouch(kThread, page(6), all, ReadStreams::Touch::kAwaits);
+  EXPECT_EQ(third.ahead.first, page(14));
+  EXPECT_EQ(third.ahead.count, 16u);
+}
+
 TEST(ReadStreams, EqualStepsAreAStream) {
   for (const int64_t stride : {16, -16, 5, 200}) {
     ReadStreams streams;
