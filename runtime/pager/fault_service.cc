@@ -252,7 +252,7 @@ void Shard::Queue(Stripe& stripe, const Fault& fault) {
   ++counters_.queued_faults;
   SetPte(stripe, fault.page, pte.WithQueued(true));
   queue_.Push({fault.page, fault.write, fault.thread_id, fault.seen_ns});
-  needs_peers_.store(options_.shard_count > 1, std::memory_order_relaxed);
+  AskPeers();
 }
 
 // First come, first served. Where nothing is under way that could free memory, the first one may
@@ -269,7 +269,7 @@ void Shard::RetryQueued() {
                         waiting.thread_id, waiting.seen_ns, urgent};
       if (Service(*stripe, fault) == Answer::kNoMemory) {
         SetPte(*stripe, waiting.page, stripe->Load(waiting.page).WithQueued(true));
-        needs_peers_.store(options_.shard_count > 1, std::memory_order_relaxed);
+        AskPeers();
         return;
       }
     }

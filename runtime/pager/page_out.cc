@@ -89,10 +89,8 @@ bool Shard::Balance(PageCount most_drops) {
   // What the program has offered goes before anything is paged out.
   if (GiveUpOffered(std::min(wanted, most_drops))) return MemoryWanted().value() > 0;
   if (!standby_.empty()) progress |= DropOldest(nullptr, std::min(wanted, most_drops));
-  const PageCount more = ToBeParked();
-  const bool trimmed = more.value() > 0 && TrimWorkingSet(more);
-  progress |= trimmed;
-  while (writes_ < kMostWrites && IsWorthWriting(trimmed) && StartWrite()) progress = true;
+  if (const PageCount more = ToBeParked(); more.value() > 0) progress |= TrimWorkingSet(more);
+  while (writes_ < kMostWrites && IsWorthWriting() && StartWrite()) progress = true;
   if (!progress && wanted.value() > 0) AskPeers();
   // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
@@ -102,10 +100,11 @@ bool Shard::Balance(PageCount most_drops) {
 }
 
 // Parked pages are written when memory will be wanted for them soon, not before: the disk is slower
-// for those who wait for it. A cluster is full, but where memory is short, nothing else is on its
-// way, and no more pages join it. Without MOVE few pages are ever parked, and none may stay for
-// want of company.
-bool Shard::IsWorthWriting(bool trimmed) const {
+// for those who wait for it. A cluster is full, but where memory is short and nothing else is on its
+// way: what is parked meanwhile makes the next one. To wait for more would be to wait for ever where
+// the program fetches back what was parked. Without MOVE few pages are ever parked, and none may
+// stay for want of company.
+bool Shard::IsWorthWriting() const {
   const PageCount pages = modified_.count();
   if (pages.value() == 0) return false;
   const PageCount wanted = MemoryWanted();
@@ -114,7 +113,7 @@ bool Shard::IsWorthWriting(bool trimmed) const {
   if (pages >= cluster && clean < wanted + CleanReserve(ledger_.limit())) return true;
   const bool is_short = ledger_.free() + standby_.count() < wanted;
   if (!options_.use_move) return is_short;
-  return is_short && !trimmed && (writes_ == 0 || WritesAreStuck());
+  return is_short && (writes_ == 0 || WritesAreStuck());
 }
 
 // How many pages should leave the working set: until as many are parked as memory is wanted for,

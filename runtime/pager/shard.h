@@ -375,7 +375,7 @@ class Shard {
   bool Balance(PageCount most_drops) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount LowMark() const;
   PageCount MemoryWanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsWorthWriting(bool trimmed) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsWorthWriting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFreeSlots() const;
   bool IsOverLimit() const;
