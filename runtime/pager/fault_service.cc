@@ -10,6 +10,7 @@
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sync_point.h"
+#include "runtime/pager/run_around.h"
 #include "runtime/pager/shard.h"
 
 namespace userpager {
@@ -142,10 +143,7 @@ PageRange Shard::ZeroRun(Stripe& stripe, PageIndex page, bool writable) {
     return pte.state() == PageState::kDemandZero && !pte.trapped() &&
            pte.protection().AllowsAccess() && stripe.OpensToStores(pte) == writable;
   };
-  PageRange run(page, PageCount(1));
-  while (run.end < plan.end && fits(run.end)) ++run.end;
-  while (run.begin > plan.begin && fits(run.begin - PageCount(1))) --run.begin;
-  return run;
+  return RunAround(page, plan, fits);
 }
 
 Shard::Answer Shard::InstallZeros(Stripe& stripe, const Fault& fault) {
@@ -209,8 +207,7 @@ Shard::Answer Shard::FirstWrite(Stripe& stripe, const Fault& fault) {
            stripe.OpensToStores(pte);
   };
   if (stripe.Load(fault.page).state() == PageState::kActiveClean) {
-    while (run.end < plan.end && fits(run.end)) ++run.end;
-    while (run.begin > plan.begin && fits(run.begin - PageCount(1))) --run.begin;
+    run = RunAround(fault.page, plan, fits);
   }
   write_streams_.OnDone(run);
   MakeDirty(stripe, run);

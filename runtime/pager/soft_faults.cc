@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "runtime/base/check.h"
+#include "runtime/pager/run_around.h"
 #include "runtime/pager/shard.h"
 
 namespace userpager {
@@ -26,16 +27,15 @@ Shard::Answer Shard::Rescue(Stripe& stripe, const Fault& fault) {
 PageRange Shard::SoftRun(const Stripe& stripe, const Fault& fault) {
   const PageRange plan = soft_streams_.OnFault(fault.page, stripe.range).range;
   const Pte first = stripe.Load(fault.page);
-  PageRange run(fault.page, PageCount(1));
-  if (first.state() != PageState::kModified && first.state() != PageState::kStandby) return run;
+  if (first.state() != PageState::kModified && first.state() != PageState::kStandby) {
+    return PageRange(fault.page, PageCount(1));
+  }
   const auto fits = [&](PageIndex neighbour) {
     const Pte pte = stripe.Load(neighbour);
     return pte.state() == first.state() && !pte.trapped() && !pte.queued() && !pte.ahead() &&
            pte.protection() == first.protection();
   };
-  while (run.end < plan.end && fits(run.end)) ++run.end;
-  while (run.begin > plan.begin && fits(run.begin - PageCount(1))) --run.begin;
-  return run;
+  return RunAround(fault.page, plan, fits);
 }
 
 // Before the fault's own page: its thread goes on when that is there, and is to find the others.

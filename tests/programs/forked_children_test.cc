@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "include/userpager/userpager.h"
+#include "tests/programs/known_words.h"
 #include "tests/programs/program_run.h"
 
 namespace userpager::programs {
@@ -89,21 +89,6 @@ TEST(ForkedChildren, AreRefusedWhereTheyCouldNotPage) {
   EXPECT_EQ(std::string::npos, run.complaints.find(line, at + 1)) << "told more than once";
   EXPECT_NE(std::string::npos, run.complaints.find("a forked child has plain memory"))
       << run.complaints;
-}
-
-uint64_t WordOf(size_t i) { return i * 0x9e37'79b9'7f4a'7c15; }
-
-void Fill(std::vector<uint64_t>& words) {
-  for (size_t i = 0; i < words.size(); ++i) words[i] = WordOf(i);
-}
-bool AreRight(const std::vector<uint64_t>& words, uint64_t changed = 0) {
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != (WordOf(i) ^ changed)) return false;
-  }
-  return true;
-}
-void Change(std::vector<uint64_t>& words, uint64_t by) {
-  for (uint64_t& word : words) word ^= by;
 }
 
 size_t ResidentBytes() {
@@ -171,21 +156,7 @@ TEST(Managed, DISABLED_Storm) {
   const size_t before = ResidentBytes();
   std::vector<uint64_t> words(kWords / 4);
   Fill(words);
-  std::atomic<bool> stop{false};
-  std::atomic<unsigned> wrong{0};
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937 random(t);
-      std::vector<uint64_t> own(kWords / 8);
-      while (!stop) {
-        const size_t i = random() % own.size();
-        if (own[i] != 0 && own[i] != WordOf(i + t)) ++wrong;
-        own[i] = WordOf(i + t);
-        std::free(std::malloc(random() % 100'000));
-      }
-    });
-  }
+  FaultingThreads threads(kThreads, kWords / 8);
   std::mt19937 random(7);
   for (unsigned i = 0; i < kForks; ++i) {
     const pid_t child = fork();
@@ -199,9 +170,7 @@ TEST(Managed, DISABLED_Storm) {
       ASSERT_TRUE(EndedWithin(child, before + kStormMiB * kMiB + kUnmanagedBytes)) << i;
     }
   }
-  stop = true;
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(0u, wrong);
+  EXPECT_EQ(0u, threads.Stop());
   EXPECT_TRUE(AreRight(words));
   // Slots of two hundred children would be many times as much as the program has.
   EXPECT_TRUE(Eventually([&] {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/programs/known_words.h"
 #include "tests/programs/program_run.h"
 
 namespace userpager::programs {
@@ -43,15 +44,6 @@ TEST(ManagedProcess, ChildrenHaveWhatTheyAreToHave) { RunManaged("ChildrenHaveWh
 TEST(ManagedProcess, AllOfItLocked) { RunManaged("AllOfItLocked", "64M"); }
 TEST(ManagedProcess, TooMuchToBeLocked) { RunManaged("TooMuchToBeLocked"); }
 
-uint64_t WordOf(size_t i) { return i * 0x9e37'79b9'7f4a'7c15; }
-
-bool AreRight(const std::vector<uint64_t>& words) {
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != WordOf(i)) return false;
-  }
-  return true;
-}
-
 // In a child: reads everything, writes everything, forks once more.
 [[noreturn]] void LiveAsChild(std::vector<uint64_t>& words, unsigned kind) {
   if (kind % 7 == 0) {
@@ -59,7 +51,7 @@ bool AreRight(const std::vector<uint64_t>& words) {
     _exit(10);
   }
   if (!AreRight(words)) _exit(11);
-  for (uint64_t& word : words) word = ~word;
+  Change(words, ~uint64_t{0});
   if (kind % 5 == 0) {
     const pid_t child = fork();
     if (child == 0) _exit(words[words.size() / 2] == ~WordOf(words.size() / 2) ? 0 : 12);
@@ -74,22 +66,8 @@ TEST(Managed, DISABLED_ForkStorm) {
   constexpr unsigned kForks = 30;
   constexpr unsigned kThreads = 3;
   std::vector<uint64_t> words(kWords / 2);
-  for (size_t i = 0; i < words.size(); ++i) words[i] = WordOf(i);
-  std::atomic<bool> stop{false};
-  std::atomic<unsigned> wrong{0};
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937 random(t);
-      std::vector<uint64_t> own(kWords / 8);
-      while (!stop) {
-        const size_t i = random() % own.size();
-        if (own[i] != 0 && own[i] != WordOf(i + t)) ++wrong;
-        own[i] = WordOf(i + t);
-        std::free(std::malloc(random() % 100'000));
-      }
-    });
-  }
+  Fill(words);
+  FaultingThreads threads(kThreads, kWords / 8);
   std::mt19937 random(7);
   for (unsigned i = 0; i < kForks; ++i) {
     const pid_t child = fork();
@@ -106,9 +84,7 @@ TEST(Managed, DISABLED_ForkStorm) {
       EXPECT_EQ(0, status) << "child " << i;
     }
   }
-  stop = true;
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(0u, wrong);
+  EXPECT_EQ(0u, threads.Stop());
   EXPECT_TRUE(AreRight(words));
 }
 
