@@ -19,12 +19,29 @@ namespace {
 
 using SignalHandler = void (*)(int);
 
+}  // namespace
+}  // namespace userpager
+
+// A sanitizer that is linked into the same program (clang's are) is not found behind this library's
+// own functions, but beside them: past it, handlers would run in the middle of the sanitizer's code.
+#ifdef USERPAGER_SANITIZER_IN_PROGRAM
+extern "C" int __interceptor_sigaction(int, const struct sigaction*, struct sigaction*);
+extern "C" userpager::SignalHandler __interceptor_signal(int, userpager::SignalHandler);
+#define USERPAGER_INTERCEPTOR_OF(function) &__interceptor_##function
+#else
+#define USERPAGER_INTERCEPTOR_OF(function) nullptr
+#endif
+
+namespace userpager {
+namespace {
+
 // The function of that name that the process would have without this library: the C library's, or
 // an interceptor's.
 template <typename Function>
 class NextFunction {
  public:
-  constexpr explicit NextFunction(const char* name) : name_(name) {}
+  constexpr explicit NextFunction(const char* name, Function known = nullptr)
+      : name_(name), function_(known) {}
   Function Get() {
     Function found = function_.load(std::memory_order_relaxed);
     if (found != nullptr) return found;
@@ -36,12 +53,13 @@ class NextFunction {
 
  private:
   const char* const name_;
-  std::atomic<Function> function_{nullptr};
+  std::atomic<Function> function_;
 };
 
 constinit NextFunction<int (*)(int, const struct sigaction*, struct sigaction*)> next_sigaction{
-    "sigaction"};
-constinit NextFunction<SignalHandler (*)(int, SignalHandler)> next_signal{"signal"};
+    "sigaction", USERPAGER_INTERCEPTOR_OF(sigaction)};
+constinit NextFunction<SignalHandler (*)(int, SignalHandler)> next_signal{
+    "signal", USERPAGER_INTERCEPTOR_OF(signal)};
 constinit NextFunction<SignalHandler (*)(int, SignalHandler)> next_sysv_signal{"__sysv_signal"};
 
 // The program's actions, and what keeps them together with the kernel's.
