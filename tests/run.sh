@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds userpager in every way that must work and runs all tests.
 #
-#   tests/run.sh            release, sanitizers (one of them by clang), clang
+#   tests/run.sh            release by g++, sanitizers by clang, the rest by clang
 #   tests/run.sh --quick    release only
 #
 # Works from any directory. Installs missing Debian packages when run by root; needs no network when
@@ -133,9 +133,9 @@ if setarch --addr-no-randomize true 2> /dev/null; then
 fi
 
 # Each is built, then tested. clang, with warnings and its thread-safety analysis as errors, builds
-# the tests with ThreadSanitizer and everything else without.
+# the tests with sanitizers and everything else without.
 release="for release, with g++"
-asan="with AddressSanitizer and UndefinedBehaviorSanitizer"
+asan="with AddressSanitizer and UndefinedBehaviorSanitizer, by clang"
 tsan="with ThreadSanitizer, by clang"
 release_built=yes
 build_as release "$release" || release_built=no

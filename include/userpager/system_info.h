@@ -38,7 +38,7 @@ typedef struct SYSTEM_INFO {
   WORD wProcessorRevision;            /* 0: not told */
 } SYSTEM_INFO, *LPSYSTEM_INFO;
 
-typedef enum WIN32_MEMORY_INFORMATION_CLASS {
+typedef enum WIN32_MEMORY_INFORMATION_CLASS USERPAGER_INT_ENUM {
   MemoryRegionInfo = 0
 } WIN32_MEMORY_INFORMATION_CLASS;
 

@@ -106,6 +106,17 @@ typedef enum userpager_policy {
                                   * comparison */
 } userpager_policy;
 
+/* Whether CPUs are kept from halting while a thread waits for a read of the page file, by threads
+ * that run only where nothing else would (SCHED_IDLE). On virtual machines a CPU that was idle may
+ * take longer to come back than all else in a page fault. */
+typedef enum userpager_polling {
+  /* Where it was measured to make page faults shorter, and not where the process's cgroup may only
+   * use so much processor time in each period. The process is then seen to use its CPUs while it
+   * waits for the disk. */
+  USERPAGER_POLLING_AUTO = 0,
+  USERPAGER_POLLING_OFF = 1 /* never */
+} userpager_polling;
+
 /* Whether other processes of the same user, and root's, can look at the statistics while this one
  * runs, and ask for another memory limit (userpager stat, top and limit). */
 typedef enum userpager_stats_page {
@@ -157,7 +168,9 @@ typedef struct userpager_options {
   userpager_encryption encrypt;
   userpager_memory_mode memory_mode;
   uint64_t without;       /* userpager_feature values, joined by |; default 0 */
-  uint64_t reserved[13];  /* 0 */
+  userpager_polling polling;
+  uint32_t reserved_32;   /* 0 */
+  uint64_t reserved[12];  /* 0 */
 } userpager_options;
 
 /* Sets every option to its default. Never fails, starts nothing. */
@@ -166,7 +179,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
 /* Reads options from text, in the form of the environment variable USERPAGER_CONF:
  *
  *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:auto,move:auto,
- *   faults:thread,policy:adaptive,stats_page:on,encrypt:off
+ *   faults:thread,policy:adaptive,polling:auto,stats_page:on,encrypt:off
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
  *                        the machine has or the process's cgroups allow; memory at most 100%.
@@ -178,6 +191,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  * move                   auto, off
  * faults                 thread, inline
  * policy                 adaptive, fifo, clock
+ * polling                auto, off
  * stats_page             on, off
  * encrypt                off, aes-xts
  * without                names of features joined by +: move, poison, guard, discard_vector,

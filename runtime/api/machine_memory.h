@@ -1,7 +1,5 @@
 // MachineMemory: how much memory this machine has, and how much of it the process's control groups
-// (versions 1 and 2, the own group and all above it) let it use. Read from /proc and the mounted
-// cgroup file systems, without stdio or malloc. Sources: proc(5), cgroups(7) and the kernel's
-// Documentation/admin-guide/cgroup-v2.rst.
+// (control_group.h) let it use.
 #ifndef USERPAGER_API_MACHINE_MEMORY_H_
 #define USERPAGER_API_MACHINE_MEMORY_H_
 

@@ -34,9 +34,10 @@ constexpr Word kMoveWords[] = {{"auto", USERPAGER_MOVE_AUTO}, {"off", USERPAGER_
 constexpr Word kPolicyWords[] = {{"adaptive", USERPAGER_POLICY_ADAPTIVE},
                                  {"fifo", USERPAGER_POLICY_FIFO},
                                  {"clock", USERPAGER_POLICY_CLOCK}};
+constexpr Word kPollingWords[] = {{"auto", USERPAGER_POLLING_AUTO},
+                                  {"off", USERPAGER_POLLING_OFF}};
 constexpr Word kStatsPageWords[] = {{"on", USERPAGER_STATS_PAGE_ON},
                                     {"off", USERPAGER_STATS_PAGE_OFF}};
-
 constexpr Word kEncryptWords[] = {{"off", USERPAGER_ENCRYPT_OFF},
                                   {"aes-xts", USERPAGER_ENCRYPT_AES_XTS}};
 constexpr Word kFeatureWords[] = {{"none", 0},
@@ -190,6 +191,10 @@ constexpr Key kKeys[] = {
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kPolicyWords, value, &options->policy);
      }},
+    {"polling", "auto or off",
+     [](std::string_view value, const MachineMemory&, userpager_options* options) {
+       return ReadWord(kPollingWords, value, &options->polling);
+     }},
     {"stats_page", "on or off",
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kStatsPageWords, value, &options->stats_page);
@@ -207,8 +212,8 @@ constexpr Key kKeys[] = {
 };
 constexpr unsigned kKeyCount = sizeof kKeys / sizeof kKeys[0];
 constexpr const char* kKeyNames =
-    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, stats_page, "
-    "encrypt and without";
+    "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, polling, "
+    "stats_page, encrypt and without";
 
 const Key* FindKey(std::string_view name) {
   const Key* found = std::find_if(kKeys, kKeys + kKeyCount,
@@ -216,8 +221,10 @@ const Key* FindKey(std::string_view name) {
   return found == kKeys + kKeyCount ? nullptr : found;
 }
 
-bool IsZero(const uint64_t (&words)[13]) {
-  return std::all_of(words, words + 13, [](uint64_t word) { return word == 0; });
+bool IsReservedZero(const userpager_options& options) {
+  const auto* const end = options.reserved + std::size(options.reserved);
+  return options.reserved_32 == 0 &&
+         std::all_of(options.reserved, end, [](uint64_t word) { return word == 0; });
 }
 
 // Three quarters of what is free on the file system of a directory or file, or a block device's
@@ -280,7 +287,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
   const char* wrong = nullptr;
   if (options.struct_bytes != sizeof options) {
     wrong = "struct_bytes is not sizeof(userpager_options)";
-  } else if (!IsZero(options.reserved)) {
+  } else if (!IsReservedZero(options)) {
     wrong = "a reserved field is not 0";
   } else if (options.shards < 1 || options.shards > Pager::kMaxShards) {
     wrong = "shards is not a number from 1 to 64";
@@ -294,6 +301,8 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "faults is not a userpager_fault_mode";
   } else if (RawValue(options.policy) > USERPAGER_POLICY_CLOCK) {
     wrong = "policy is not a userpager_policy";
+  } else if (RawValue(options.polling) > USERPAGER_POLLING_OFF) {
+    wrong = "polling is not a userpager_polling";
   } else if (RawValue(options.stats_page) > USERPAGER_STATS_PAGE_OFF) {
     wrong = "stats_page is not a userpager_stats_page";
   } else if (RawValue(options.encrypt) > USERPAGER_ENCRYPT_AES_XTS) {

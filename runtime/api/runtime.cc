@@ -11,6 +11,7 @@
 #include "runtime/api/fork_guard.h"
 #include "runtime/api/inline_signal.h"
 #include "runtime/api/machine_memory.h"
+#include "runtime/api/machine_processors.h"
 #include "runtime/api/options.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/lock.h"
@@ -111,6 +112,7 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.for_children = ChildrenInherit();
   chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
   chosen.without = options.without;
+  chosen.polling = options.polling == USERPAGER_POLLING_AUTO && !HasProcessorQuota("");
   return chosen;
 }
 

@@ -23,7 +23,7 @@ using SignalHandler = void (*)(int);
 }  // namespace userpager
 
 // A sanitizer that is linked into the same program (clang's are) is not found behind this library's
-// own functions, but beside them: past it, handlers would run in the middle of the sanitizer's code.
+// own functions, but beside them: past it, handlers would run amid the sanitizer's code.
 #ifdef USERPAGER_SANITIZER_IN_PROGRAM
 extern "C" int __interceptor_sigaction(int, const struct sigaction*, struct sigaction*);
 extern "C" userpager::SignalHandler __interceptor_signal(int, userpager::SignalHandler);

@@ -35,6 +35,7 @@ void Pager::BeginInChild() {
   page_file_.ReleaseAfterFork();
   recording_ = nullptr;  // its thread and its file are the parent's
   watchdog_.ForgetInChild();
+  poller_.ForgetInChild();
   page_file_.BorrowInChild(loan_);
   CloseInChild();
   for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->shard().EndTransfersInChild();
@@ -89,6 +90,7 @@ Errno Pager::StartInChild(void (*settled)(), LogLine* error) {
   if (failed == 0) failed = StartWatchdog(settled, error);
   if (failed == 0) return 0;
   for (unsigned i = 0; i < options_.shards; ++i) shards_[i]->Stop();
+  poller_.Stop();
   return failed;
 }
 

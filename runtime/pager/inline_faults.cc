@@ -112,6 +112,7 @@ InlineNext ShardThread::AnswerInline(const FaultMessage& message) {
   fault.seen_ns = NowNanoseconds();
   InlineNext next = shard_->BeginInline(&fault);
   if (fault.wants_turn) Kick();
+  if (shard_->TakeWantsPolling()) poller_.Hold(NowNanoseconds() + kPollingNs);
   while (next == InlineNext::kRead) {
     const int64_t result = ReadNow(page_file_.descriptor(), fault.read);
     next = shard_->EndInlineRead(&fault, result);

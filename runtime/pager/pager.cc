@@ -141,7 +141,8 @@ Errno Pager::StartShards(LogLine* error) {
     Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;
     shard.samples = page_ == nullptr ? nullptr : &page_->shards[i].samples;
     shard.trace = recording_ == nullptr ? nullptr : recording_->ring(i);
-    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, counters,
+    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, poller_,
+                                       counters,
                                        std::span<ShardThread* const>(shards_, kMaxShards));
     if (shards_[i] == nullptr) {
       *error << "cannot start: no memory for the pager's own structures";
@@ -153,6 +154,13 @@ Errno Pager::StartShards(LogLine* error) {
 }
 
 Errno Pager::StartThreads(LogLine* error) {
+  if (options_.polling) {
+    if (const Errno failed = poller_.Start(); failed != 0) {
+      *error << "cannot start: the threads that keep CPUs awake could not be made: "
+             << ErrnoText{failed} << "; polling:off does without them";
+      return failed;
+    }
+  }
   for (unsigned i = 0; i < options_.shards; ++i) {
     if (const Errno failed = shards_[i]->Start(error); failed != 0) return failed;
   }
@@ -165,6 +173,7 @@ void Pager::Stop() {
   for (ShardThread* shard : shards_) {
     if (shard != nullptr) shard->Stop();
   }
+  poller_.Stop();
   for (ShardThread*& shard : shards_) {
     ArenaDelete(shard);
     shard = nullptr;

@@ -30,6 +30,7 @@
 #include "runtime/pager/violation.h"
 #include "runtime/pager/watchdog.h"
 #include "runtime/platform/features.h"
+#include "runtime/platform/halt_poller.h"
 #include "runtime/policy/replacement_choice.h"
 
 namespace userpager {
@@ -58,6 +59,7 @@ struct PagerOptions {
   bool record_callers = false;  // as well
   bool for_children = false;  // forked children page on their own
   bool encrypt = false;  // what is written to the page file (SlotCipher)
+  bool polling = true;   // CPUs are kept awake for reads, where that pays (HaltPoller)
   uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
@@ -304,6 +306,7 @@ class Pager {
   Recording* recording_ = nullptr;
   bool wants_callers_ = false;
   ShardThread* shards_[kMaxShards] = {};
+  HaltPoller poller_;
   Watchdog watchdog_;
   std::atomic<uint64_t> lock_quota_{UINT64_MAX};
   // Of the fork under way, and in the child.

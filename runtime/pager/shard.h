@@ -52,6 +52,7 @@
 #include "runtime/pager/fault_queue.h"
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/page_state_table.h"
+#include "runtime/pager/polling_trial.h"
 #include "runtime/pager/transfer.h"
 #include "runtime/pager/trap_ring.h"
 #include "runtime/pager/violation.h"
@@ -221,6 +222,8 @@ class Shard {
   bool TakeNeedsPeers() { return needs_peers_.exchange(false, std::memory_order_relaxed); }
   // True once after page-out found no free slot although the page file may grow.
   bool TakeWantsSlots() { return wants_slots_.exchange(false, std::memory_order_relaxed); }
+  // True once after a read began that somebody waits for and that CPUs should stay awake for.
+  bool TakeWantsPolling() { return wants_polling_.exchange(false, std::memory_order_relaxed); }
   // Pages that were mapped for the program so far.
   uint64_t installed_pages() const { return installed_.value(); }
   // Whether a read or a write of the page file is under way.
@@ -545,6 +548,8 @@ class Shard {
   std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};
+  std::atomic<bool> wants_polling_{false};
+  PollingTrial polling_ ABSL_GUARDED_BY(mutex_);
   Counter installed_;                // pages that were mapped for the program
   std::atomic<uint64_t> locked_{0};   // pages
   std::atomic<uint64_t> staying_{0};  // pages that are locked or held

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/system_call.h"
 #include "runtime/page_file/thread_engine.h"
 #include "runtime/page_file/uring_engine.h"
@@ -23,14 +24,15 @@ constexpr uint64_t kMillisecond = 1'000'000;
 }  // namespace
 
 ShardThread::ShardThread(const ShardOptions& options, const PagerOptions& pager,
-                         FrameLedger& frames, PageFile& page_file, Counters* counters,
-                         std::span<ShardThread* const> peers)
+                         FrameLedger& frames, PageFile& page_file, HaltPoller& poller,
+                         Counters* counters, std::span<ShardThread* const> peers)
     : options_(options),
       io_(pager.io),
       wrap_engine_(pager.wrap_engine),
       encrypts_(pager.encrypt),
       frames_(frames),
       page_file_(page_file),
+      poller_(poller),
       counters_(counters),
       delivery_(pager.faults),
       peers_(peers) {}
@@ -179,6 +181,7 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
     }
   }
   *timeout_ns = shard_->Step({faults, fault_count}, {completions, transfer_count});
+  if (shard_->TakeWantsPolling()) poller_.Hold(NowNanoseconds() + kPollingNs);
   // A full batch may have left a message behind.
   WakeForgotten(fault_count > 0 || count == kCompletions);
   if (SuspectsForgotten()) *timeout_ns = 0;

@@ -15,6 +15,7 @@
 #include "runtime/pager/fault_follower.h"
 #include "runtime/pager/pager.h"
 #include "runtime/pager/shard.h"
+#include "runtime/platform/halt_poller.h"
 #include "runtime/platform/linux_page_platform.h"
 
 namespace userpager {
@@ -23,7 +24,8 @@ class ShardThread {
  public:
   // `peers`: all shards of the pager, this one among them. `counters`: as in ShardParts.
   ShardThread(const ShardOptions& options, const PagerOptions& pager, FrameLedger& frames,
-              PageFile& page_file, Counters* counters, std::span<ShardThread* const> peers);
+              PageFile& page_file, HaltPoller& poller, Counters* counters,
+              std::span<ShardThread* const> peers);
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -59,6 +61,9 @@ class ShardThread {
  private:
   static constexpr unsigned kMessages = 64;
   static constexpr unsigned kCompletions = 64;
+  // CPUs are kept awake for so long after a read has begun. Where the device takes longer, what is
+  // saved is little beside it.
+  static constexpr uint64_t kPollingNs = 200'000;
   // Tags of the engine's requests that are no transfers of the shard.
   static constexpr uint64_t kFaultTag = uint64_t{1} << 32;
   static constexpr uint64_t kKickTag = uint64_t{1} << 33;
@@ -87,6 +92,7 @@ class ShardThread {
   SlotCipher cipher_;
   FrameLedger& frames_;
   PageFile& page_file_;
+  HaltPoller& poller_;
   Counters* const counters_;
   const FaultDelivery delivery_;
   const std::span<ShardThread* const> peers_;

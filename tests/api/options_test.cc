@@ -57,6 +57,7 @@ TEST(OptionsTest, Defaults) {
   EXPECT_EQ(options.io, USERPAGER_IO_AUTO);
   EXPECT_EQ(options.move, USERPAGER_MOVE_AUTO);
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_THREAD);
+  EXPECT_EQ(options.polling, USERPAGER_POLLING_AUTO);
   EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_ON);
   LogLine error;
   EXPECT_EQ(CheckOptions(options, &error), 0) << error.text();
@@ -65,7 +66,7 @@ TEST(OptionsTest, Defaults) {
 TEST(OptionsTest, AllKeys) {
   const userpager_options options = Parsed(
       "memory:256M,page_file:/dir/with:colon and space,page_file_max:8G,shards:3,commit:lazy,"
-      "io:threads,move:off,faults:inline,policy:clock,stats_page:off");
+      "io:threads,move:off,faults:inline,policy:clock,polling:off,stats_page:off");
   EXPECT_EQ(options.memory_limit_bytes, 256 * kMiB);
   EXPECT_STREQ(options.page_file, "/dir/with:colon and space");
   EXPECT_EQ(options.page_file_max_bytes, 8 * kGiB);
@@ -75,6 +76,7 @@ TEST(OptionsTest, AllKeys) {
   EXPECT_EQ(options.move, USERPAGER_MOVE_OFF);
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_INLINE);
   EXPECT_EQ(options.policy, USERPAGER_POLICY_CLOCK);
+  EXPECT_EQ(options.polling, USERPAGER_POLLING_OFF);
   EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_OFF);
   EXPECT_EQ(Parsed("io:auto").io, USERPAGER_IO_AUTO);
   EXPECT_EQ(Parsed("io:uring").io, USERPAGER_IO_URING);
@@ -146,7 +148,7 @@ TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   EXPECT_TRUE(Names(message, "test: unknown option \"memori\"")) << message;
   EXPECT_TRUE(Names(message,
                     "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, "
-                    "stats_page, encrypt and without"));
+                    "polling, stats_page, encrypt and without"));
   EXPECT_TRUE(Names(Refusal("memory:1G,"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal(",memory:1G"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal("memory:1G,,shards:1"), "unknown option \"\""));
@@ -188,7 +190,9 @@ TEST(OptionsTest, CheckFindsEachBadField) {
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = 0; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = Pager::kMaxShards + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->stats_page, 7, 4); }));
-  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[12] = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->polling, 7, 4); }));
+  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved_32 = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[11] = 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->without = USERPAGER_FEATURE_ALL + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->encrypt, 7, sizeof o->encrypt); }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->memory_mode, 7, 4); }));
