@@ -15,6 +15,9 @@ class StandbyLists {
   void PushYoungest(FrameTable& table, FrameIndex frame, bool on_trial) {
     (on_trial ? on_trial_ : others_).PushYoungest(table, frame);
   }
+  void PushOldest(FrameTable& table, FrameIndex frame, bool on_trial) {
+    (on_trial ? on_trial_ : others_).PushOldest(table, frame);
+  }
   void Remove(FrameTable& table, FrameIndex frame) {
     (table[frame].list() == FrameListId::kTrial ? on_trial_ : others_).Remove(table, frame);
   }

@@ -29,6 +29,9 @@ constexpr PageCount kDropsEachWait{32};
 // program goes on touching what is parked, that must not cost it more than memory is worth.
 constexpr uint64_t kParkedForEachDropped = 16;
 
+// How far writes may lag behind.
+constexpr uint64_t kMostDue = 4 * kTransferPages;
+
 // Free memory is kept between these: page-out begins below the low one and goes on to the high one.
 PageCount LowWatermark(PageCount limit) {
   return PageCount(std::clamp<uint64_t>(limit.value() / 128, 4, 1024));
@@ -36,16 +39,17 @@ PageCount LowWatermark(PageCount limit) {
 PageCount HighWatermark(PageCount limit) {
   return PageCount(2 * LowWatermark(limit).value());
 }
-// Parked pages that need no write any more are kept ready for what the high watermark will ask for.
-PageCount CleanReserve(PageCount limit) {
-  return PageCount(2 * HighWatermark(limit).value());
-}
 // Without MOVE a page leaves when it is written: more are on their way than memory is wanted for.
 PageCount WrittenAhead(PageCount limit) {
   return PageCount(std::max<uint64_t>(limit.value() / 16, 4));
 }
 
 }  // namespace
+
+// Parked pages that need no write any more are kept ready for what the high watermark will ask for.
+PageCount Shard::CleanReserve() const {
+  return PageCount(2 * HighWatermark(ledger_.limit()).value());
+}
 
 // How many pages should become free now.
 PageCount Shard::MemoryWanted() const {
@@ -100,7 +104,9 @@ bool Shard::Balance(PageCount most_drops) {
 }
 
 // Parked pages are written when memory will be wanted for them soon, not before: the disk is slower
-// for those who wait for it. A cluster is full, but where memory is short and nothing else is on
+// for those who wait for it. They also are as their turn comes: were only clean pages dropped for as
+// long as there are some, what was written once and is not used any more would fill memory. A
+// cluster is full, but where memory is short and nothing else is on
 // its way: what is parked meanwhile makes the next one. To wait for more would be to wait for ever
 // where the program fetches back what was parked. Without MOVE few pages are ever parked, and none
 // may stay for want of company.
@@ -110,7 +116,8 @@ bool Shard::IsWorthWriting() const {
   const PageCount wanted = MemoryWanted();
   const PageCount clean = standby_.count() + writing_pages_;
   const PageCount cluster = std::min(PageCount(kTransferPages), HighWatermark(ledger_.limit()));
-  if (pages >= cluster && clean < wanted + CleanReserve(ledger_.limit())) return true;
+  if (pages >= cluster && clean < wanted + CleanReserve()) return true;
+  if (pages >= cluster && write_due_ >= cluster.value() * kDuePage) return true;
   const bool is_short = ledger_.free() + standby_.count() < wanted;
   if (!options_.use_move) return is_short;
   return is_short && (writes_ == 0 || WritesAreStuck());
@@ -415,12 +422,21 @@ void Shard::DropParked(FrameIndex index) {
     return;
   }
   policy_->Dropped(PageHistory(pte.history()));
+  NoteTurn();
   SetPte(*stripe, page,
          pte.With(PageState::kPagedOut, frames_[index].slot.value()).WithAhead(false));
   ++counters_.clean_pages_dropped;
   park_credit_ =
       std::min(park_credit_ + PageCount(kParkedForEachDropped),
                PageCount(kParkedForEachDropped * HighWatermark(ledger_.limit()).value()));
+}
+
+// A clean page was dropped as the oldest: as much of the modified ones has its turn.
+void Shard::NoteTurn() {
+  const uint64_t modified = modified_.count().value();
+  if (modified == 0) return;
+  const uint64_t part = modified * kDuePage / (modified + standby_.count().value());
+  write_due_ = std::min(write_due_ + part, kMostDue * kDuePage);
 }
 
 bool Shard::DropDiscarded() {

@@ -91,6 +91,7 @@ bool Shard::StartWrite() {
     transfer.frames[transfer.count++] = frame;
   }
   careful_writes_ -= std::min<unsigned>(careful_writes_, transfer.count);
+  write_due_ -= std::min(write_due_, transfer.count * kDuePage);
   SubmitWrite(index);
   return true;
 }
@@ -283,13 +284,20 @@ void Shard::ParkedWriteDone(Transfer& transfer, unsigned i, WriteOutcome outcome
   Stripe* stripe = stripes_.Find(page);
   const Pte pte = stripe == nullptr ? Pte() : stripe->Load(page);
   const bool live = pte.state() == PageState::kWriting && pte.frame() == frame;
+  const PageCount kept = CleanReserve();
   if (!live) {
     GiveUpSlot(transfer, i, outcome);
     discard_.PushYoungest(frames_, frame);
   } else if (outcome == WriteOutcome::kWritten) {
     frames_[frame].slot = transfer.slot(i);
     SetPte(*stripe, page, pte.With(PageState::kStandby, frame.value()));
-    standby_.PushYoungest(frames_, frame, PageHistory(pte.history()).on_trial());
+    const bool on_trial = PageHistory(pte.history()).on_trial();
+    if (standby_.count() > kept) {
+      // It is as old as those that are dropped now.
+      standby_.PushOldest(frames_, frame, on_trial);
+    } else {
+      standby_.PushYoungest(frames_, frame, on_trial);
+    }
   } else {
     GiveUpSlot(transfer, i, outcome);
     SetPte(*stripe, page, pte.With(PageState::kModified, frame.value()));
