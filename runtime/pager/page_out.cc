@@ -104,13 +104,13 @@ bool Shard::Balance(PageCount most_drops) {
 }
 
 // Parked pages are written when memory will be wanted for them soon, not before: the disk is slower
-// for those who wait for it. They are, too, as their turn comes: were only clean pages dropped while
-// there are some, what was written once and is not used any more would fill memory.
+// for those who wait for it. They are, too, as their turn comes: were only clean pages dropped
+// while there are some, what was written once and is not used any more would fill memory.
 //
 // A cluster is full, but where memory is short and nothing else is on its way: what is parked
-// meanwhile makes the next one. To wait for more would be to wait for ever where the program fetches
-// back what was parked. Without MOVE few pages are ever parked, and none may stay for want of
-// company.
+// meanwhile makes the next one. To wait for more would be to wait for ever where the program
+// fetches back what was parked. Without MOVE few pages are ever parked, and none may stay for want
+// of company.
 bool Shard::IsWorthWriting() const {
   const PageCount pages = modified_.count();
   if (pages.value() == 0) return false;
