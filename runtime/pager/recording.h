@@ -34,7 +34,7 @@ namespace userpager {
 
 class Recording {
  public:
-  static constexpr uint64_t kTurnNs = 20'000'000;
+  static constexpr uint64_t kTurnNs = 50'000'000;
   // A shard would have to do more in one turn for events to be dropped.
   static constexpr size_t kRingEvents = size_t{1} << 16;
 
