@@ -226,6 +226,7 @@ void Runtime::FillHead() {
   head.io = options_.io;
   head.uses_move = pager_.uses_move() ? 1 : 0;
   head.kernel_mode_faults = pager_.features().kernel_faults ? 1 : 0;
+  head.encrypts = options_.encrypt == USERPAGER_ENCRYPT_AES_XTS ? 1 : 0;
   head.magic = StatisticsHead::kMagic;
 }
 
@@ -236,16 +237,17 @@ void Runtime::Publish() {
   if (!error.text().empty()) error.Write();
   // Forked children inherit the handler.
   static const bool withdraws =
-      announced && atexit([] { Get()->published_.Withdraw(); }) == 0;
+      announced && atexit(&Withdraw) == 0;
   (void)withdraws;
   if (!announced && !follows) return;
   const uint64_t smallest = BytesOf(Pager::SmallestMemoryLimit(options_.shards));
   const Errno failed =
       limit_keeper_.Start(published_, &ChangeMemoryLimit, follows ? smallest : 0);
   if (failed == 0) return;
+  page_.limit_is_fixed.store(1);
   LogLine line;
   line << "the thread that changes the memory limit when it is asked to could not be made: "
-       << ErrnoText{failed};
+       << ErrnoText{failed} << "; userpager limit cannot change it";
   line.Write();
 }
 
@@ -257,6 +259,10 @@ int Runtime::ChangeMemoryLimit(uint64_t bytes, LogLine* error) {
     return failed;
   }
   return runtime->working_set().SetMemoryLimit(PageCount(bytes >> kPageShift), error);
+}
+
+void Runtime::Withdraw() {
+  if (Runtime* runtime = Get(); runtime != nullptr) runtime->published_.Withdraw();
 }
 
 void Runtime::ForgetPageInChild() {

@@ -46,6 +46,10 @@ class Runtime {
   // `error`. Inside, or in a thread of the runtime's own.
   static int ChangeMemoryLimit(uint64_t bytes, LogLine* error);
 
+  // From here on others do not find the process, as it ends. Safe in a signal's handler; in a child
+  // that has the parent's memory (vfork) it does nothing.
+  static void Withdraw();
+
   // In a forked child, first: what the parent counts in is not the child's.
   static void ForgetPageInChild();
 

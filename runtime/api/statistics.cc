@@ -50,7 +50,7 @@ uint64_t Bytes(const Gauge& pages) { return pages.load(std::memory_order_relaxed
 
 uint64_t Less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
-void CopyGauges(const StatisticsPage& page, uint32_t shards, userpager_stats* stats) {
+void CopyGauges(const StatisticsPage& page, const StatisticsHead& head, userpager_stats* stats) {
   stats->memory_limit_bytes = Bytes(page.frames.limit);
   stats->resident_bytes = Bytes(page.frames.charged);
   stats->resident_bytes_peak = Bytes(page.frames.peak);
@@ -60,7 +60,7 @@ void CopyGauges(const StatisticsPage& page, uint32_t shards, userpager_stats* st
   stats->page_file_allocated_bytes = Bytes(page.slots.usable);
   stats->page_file_max_bytes = Less(Bytes(page.slots.most), Bytes(page.slots.bad));
   const PageCount limit(stats->memory_limit_bytes >> kPageShift);
-  const uint64_t held_back = BytesOf(Pager::HeldBack(limit, shards));
+  const uint64_t held_back = BytesOf(Pager::HeldBack(limit, head.shards, head.encrypts != 0));
   stats->commit_limit_bytes =
       Less(stats->memory_limit_bytes, held_back) + stats->page_file_max_bytes;
 }
@@ -79,7 +79,7 @@ void FillStatistics(const StatisticsPage& page, const StatisticsHead& head,
   stats->uses_move = head.uses_move;
   stats->kernel_mode_faults = head.kernel_mode_faults;
   CopyCounters(totals, stats);
-  CopyGauges(page, head.shards, stats);
+  CopyGauges(page, head, stats);
 }
 
 Errno CollectStatistics(Runtime& runtime, userpager_stats* stats) {

@@ -40,7 +40,7 @@ int LimitCommand(const std::vector<std::string>& arguments) {
   const std::optional<std::string> refused = process->ChangeLimit(*bytes);
   if (refused.has_value()) return Complain("limit", kFailed, *refused);
   std::cout << process->number() << " (" << process->name() << "): the memory limit is "
-            << process->Statistics().memory_limit_bytes << " bytes\n";
+            << process->Statistics().memory_limit_bytes / 1024 << " kB\n";
   return 0;
 }
 

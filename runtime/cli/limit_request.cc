@@ -52,6 +52,11 @@ std::string LineIn(const LimitAnswer& answer) {
 
 }  // namespace
 
+std::string ManagedProcess::NobodyAnswers() const {
+  return "process " + std::to_string(number_) +
+         " could not make the thread that changes its memory limit when it is asked to";
+}
+
 bool ManagedProcess::WriteRequest(uint64_t number, uint64_t bytes) {
   // The number last: who sees it sees the bytes that belong to it.
   const auto write = [this](uint64_t value, size_t at) {
@@ -63,6 +68,7 @@ bool ManagedProcess::WriteRequest(uint64_t number, uint64_t bytes) {
 }
 
 std::optional<std::string> ManagedProcess::ChangeLimit(uint64_t bytes) {
+  if (!TakesRequests()) return NobodyAnswers();
   if (!LockRequests(announcement_file_)) {
     return "another userpager limit is at work on process " + std::to_string(number_) +
            "; try again";
@@ -82,6 +88,8 @@ std::optional<std::string> ManagedProcess::AwaitAnswer(uint64_t request) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (answer.answered.load(std::memory_order_acquire) != request) {
     if (!IsAlive()) return "process " + std::to_string(number_) + " has ended";
+    // It may have been found a moment before it knew.
+    if (!TakesRequests()) return NobodyAnswers();
     PublishedPage::Wake(page().wake);
     std::this_thread::sleep_for(kBetweenLooks);
     if (answer.begun.load(std::memory_order_acquire) == request) continue;
@@ -93,7 +101,7 @@ std::optional<std::string> ManagedProcess::AwaitAnswer(uint64_t request) {
     if (answer.begun.load(std::memory_order_acquire) == request) continue;
     return "process " + std::to_string(number_) +
            (stopped ? " is stopped; let it go on (kill -CONT) and try again"
-                    : " does not answer; it may have no thread for that");
+                    : " does not answer");
   }
   if (answer.result.load(std::memory_order_relaxed) == 0) return std::nullopt;
   return LineIn(answer);

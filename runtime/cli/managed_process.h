@@ -70,6 +70,8 @@ class ManagedProcess {
   bool OpenAnnouncement(const Candidate& candidate, std::string* problem);
   bool MapPage(std::string* problem);
   const StatisticsPage& page() const { return *static_cast<const StatisticsPage*>(memory_); }
+  bool TakesRequests() const { return page().limit_is_fixed.load() == 0; }
+  std::string NobodyAnswers() const;
   bool WriteRequest(uint64_t number, uint64_t bytes);
   std::optional<std::string> AwaitAnswer(uint64_t request);
 

@@ -26,7 +26,7 @@ namespace userpager {
 // What tells a reader whether it understands the page. It changes with every change of the layout.
 struct StatisticsHead {
   static constexpr uint64_t kMagic = 0x7374617473707075;  // "uppstats"
-  static constexpr uint32_t kVersion = 2;
+  static constexpr uint32_t kVersion = 3;
   static constexpr uint32_t kMostShards = 64;
 
   uint64_t magic = 0;
@@ -39,7 +39,7 @@ struct StatisticsHead {
   uint32_t io = 0;
   uint32_t uses_move = 0;
   uint32_t kernel_mode_faults = 0;
-  uint32_t zero = 0;
+  uint32_t encrypts = 0;  // what is written to the page file
 };
 
 // What became of a request.
@@ -55,6 +55,7 @@ struct LimitAnswer {
 struct StatisticsPage {
   StatisticsHead head;
   std::atomic<uint32_t> wake{0};
+  std::atomic<uint32_t> limit_is_fixed{0};  // 1: no thread is there to answer requests
   LimitAnswer limit_answer;
   alignas(64) FrameGauges frames;
   alignas(64) CommitGauges commit;

@@ -546,11 +546,12 @@ void Pager::KickAll() {
 
 Errno Pager::GrowPageFile(PageCount pages) { return page_file_.Grow(pages); }
 
-// Memory that is never promised: read buffers, what a shard keeps to go on, and some pages that can
+// Memory that is never promised: buffers, what a shard keeps to go on, and some pages that can
 // always turn over when every slot is taken.
-PageCount Pager::HeldBack(PageCount memory_limit, unsigned shards) {
+PageCount Pager::HeldBack(PageCount memory_limit, unsigned shards, bool encrypts) {
   const PageCount share(memory_limit.value() / shards);
-  const uint64_t each = BufferPool::PagesFor(share).value() + 8 +
+  const PageCount sealed = encrypts ? BufferPool::SealedPagesFor(share) : PageCount(0);
+  const uint64_t each = BufferPool::PagesFor(share).value() + sealed.value() + 8 +
                         std::min(share.value() / 16, kTurnoverPages);
   return PageCount(each * shards);
 }

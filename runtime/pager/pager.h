@@ -259,8 +259,8 @@ class Pager {
   // How many pages can be promised with the page file as it is, and as it may become.
   PageCount CommitLimitNow() const;
   PageCount CommitLimitMost() const;
-  // Memory that is never promised, of a limit.
-  static PageCount HeldBack(PageCount memory_limit, unsigned shards);
+  // Memory that is never promised, of a limit. `encrypts`: what is written to the page file.
+  static PageCount HeldBack(PageCount memory_limit, unsigned shards, bool encrypts);
 
   const PlatformFeatures& features() const { return features_; }
   const FrameLedger& frames() const { return frames_; }
@@ -294,7 +294,9 @@ class Pager {
   Errno HideAll(Vad& vad, PageRange range);
   Errno ChangeProtection(Vad& vad, PageRange range, Protection protection, bool commit);
   bool MayStay(const Vad& vad, PageRange range) const;
-  PageCount HeldBack() const { return HeldBack(frames_.limit(), options_.shards); }
+  PageCount HeldBack() const {
+    return HeldBack(frames_.limit(), options_.shards, options_.encrypt);
+  }
   void KickAll();
   bool HasTransfers();
 

@@ -1,7 +1,7 @@
 // The room preload: libuserpager_preload.so, which makes an unmodified program's memory managed.
 // It comes before the C library for everybody in the process and has functions of the C library's
-// names: malloc's family (heap/exports.cc), the mmap family (exports_memory.cc), and those that
-// close descriptors (exports_descriptors.cc).
+// names: malloc's family (heap/exports.cc), the mmap family (exports_memory.cc), those that close
+// descriptors (exports_descriptors.cc), and _exit (exports_exit.cc).
 //
 // Cast:       Preload (start, the fork), LinuxMemory (mmap's family over reservations), Heap
 //             (malloc), Reservations and Pager (pages), Descriptors (which are not to be closed).

@@ -89,6 +89,35 @@ TEST_P(StartFailuresTest, EachCallInTurn) {
   EXPECT_GT(total, 20u);
 }
 
+// The n-th thread cannot be made. "fixed" where the process runs and nobody is to ask it for
+// another memory limit.
+std::string StartWithoutThread(uint64_t n) {
+  return userpager::InChild([n]() -> std::string {
+    const userpager::CapturedLog log;
+    userpager_options options;
+    userpager_options_init(&options);
+    options.memory_limit_bytes = 8 * kMiB;
+    options.page_file_max_bytes = 16 * kMiB;
+    CallFaults::FailNth(userpager::CallKind::kThread, n, EAGAIN);
+    const int failed = userpager_start(&options);
+    const bool hit = CallFaults::Stop();
+    if (failed != 0) return hit ? "failed" : userpager_error_message();
+    const bool fixed = userpager::Runtime::Get()->page().limit_is_fixed.load() != 0;
+    if (fixed != log.Has("userpager limit cannot change it")) return "it is not told";
+    if (hit != fixed) return "it goes on without another thread";
+    const std::string problem = UsePager();
+    return !problem.empty() ? problem : fixed ? "fixed" : "all threads are there";
+  });
+}
+
+TEST(LimitKeeperTest, WithoutItsThreadTheLimitIsNotOfferedToBeChanged) {
+  uint64_t n = 1;
+  while (n < kMostCalls && StartWithoutThread(n) == "failed") ++n;
+  EXPECT_GT(n, 1u);
+  EXPECT_EQ(StartWithoutThread(n), "fixed");
+  EXPECT_EQ(StartWithoutThread(n + 1), "all threads are there");
+}
+
 INSTANTIATE_TEST_SUITE_P(Options, StartFailuresTest,
                          testing::Values(StartCase{"Shards", "shards:2"},
                                          StartCase{"Threads", "io:threads"},

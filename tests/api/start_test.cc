@@ -118,6 +118,34 @@ std::string HoldForSystemCalls(int file) {
              : "not all was written";
 }
 
+// All that strict commit promises fits, beside what is encrypted into, which takes a part of memory
+// that is large where the limit is.
+TEST_F(StartTest, PromisesAreKeptWhereThePageFileIsEncrypted) {
+  EXPECT_EQ(InChild([]() -> std::string {
+    userpager_options options = SmallOptions();
+    options.memory_limit_bytes = 160 * kMiB;
+    options.page_file_max_bytes = 32 * kMiB;
+    options.encrypt = USERPAGER_ENCRYPT_AES_XTS;
+    if (userpager_start(&options) != 0) return userpager_error_message();
+    userpager_stats stats;
+    stats.struct_bytes = sizeof stats;
+    if (userpager_get_stats(&stats) != 0) return userpager_error_message();
+    const size_t pages = (stats.commit_limit_bytes - stats.commit_bytes) / 65536 * 16;
+    auto* memory = static_cast<unsigned char*>(
+        VirtualAlloc(nullptr, pages * 4096, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
+    if (memory == nullptr) return "VirtualAlloc: " + std::to_string(GetLastError());
+    for (size_t page = 0; page < pages; ++page) memory[page * 4096] = ByteOf(page);
+    for (size_t page = 0; page < pages; ++page) {
+      if (memory[page * 4096] != ByteOf(page)) return "a byte is wrong";
+    }
+    if (VirtualAlloc(nullptr, size_t{1} << 20, MEM_COMMIT, PAGE_READWRITE) != nullptr) {
+      return "more is promised than it said";
+    }
+    if (userpager_get_stats(&stats) != 0) return userpager_error_message();
+    return stats.resident_bytes_peak <= options.memory_limit_bytes ? "" : "the limit was passed";
+  }), "");
+}
+
 // Without the right to faults of kernel mode the program's own accesses work, system calls on pages
 // that are out fail, and both the log and the statistics say so.
 TEST_F(StartTest, OrdinaryUserIsToldWhatSystemCallsCannotDo) {

@@ -61,7 +61,7 @@ class LimitCommandTest : public testing::Test {
 TEST_F(LimitCommandTest, GoesDownAndUp) {
   const ProgramRun down = Limit("8M");
   EXPECT_EQ(0, down.status) << down.complaints;
-  EXPECT_NE(std::string::npos, down.output.find("the memory limit is 8388608 bytes\n"));
+  EXPECT_NE(std::string::npos, down.output.find("the memory limit is 8192 kB\n"));
   EXPECT_EQ(8 * kMiB, Stat("memory_limit_bytes"));
   EXPECT_GE(8 * kMiB, Stat("resident_bytes"));
   ExpectContents();

@@ -249,8 +249,7 @@ TEST(StatCommandTest, WhereDevShmCannotBeWritten) {
       {"env", "XDG_RUNTIME_DIR=" + folder, "unshare", "-m", "sh", "-c", command});
   EXPECT_EQ("", other.complaints);
   EXPECT_EQ(8u << 20, NumberIn(other.output, "memory_limit_bytes"));
-  // The shell ends by _exit(), so its file is left to the next one who looks.
-  (void)RunProgram({"env", "XDG_RUNTIME_DIR=" + folder, tool, "stat", "--json"});
+  // The shell ends by _exit().
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   const ProgramRun none =
       RunProgram({"env", "-u", "XDG_RUNTIME_DIR", "unshare", "-m", "sh", "-c",
@@ -382,6 +381,24 @@ TEST(StatCommandTest, ForeignPagesAreRecognised) {
   ASSERT_EQ(static_cast<ssize_t>(sizeof head), pwrite(page, &head, sizeof head, 0));
   EXPECT_EQ(0, ForeignFile::Stat().status);
   close(page);
+}
+
+TEST(StatCommandTest, LimitsThatNobodyIsThereToChangeAreNotAskedFor) {
+  ForeignFile file;
+  const int made = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  StatisticsPage page;
+  page.head.magic = StatisticsHead::kMagic;
+  page.head.version = StatisticsHead::kVersion;
+  page.head.counters_bytes = sizeof(Counters);
+  page.head.shards = 1;
+  page.head.page_bytes = StatisticsPage::BytesFor(1);
+  page.limit_is_fixed.store(1);
+  ASSERT_EQ(static_cast<ssize_t>(page.head.page_bytes), write(made, &page, page.head.page_bytes));
+  ASSERT_EQ(0, fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
+  file.PointTo(made);
+  ExpectRefusal(Tool({"limit", Number(getpid()), "8M"}), "could not make the thread");
+  EXPECT_EQ(0, ForeignFile::Stat().status);
+  close(made);
 }
 
 TEST(StatCommandTest, WhatIsNoProcess) {

@@ -156,7 +156,9 @@ Protection ApiCaller::AnyProtection() {
 // As Pager::CommitLimitNow.
 uint64_t ApiCaller::CommitLimit(uint64_t memory_limit) const {
   const uint64_t held_back =
-      Pager::HeldBack(PageCount(memory_limit), machine_.scenario.shards).value();
+      Pager::HeldBack(PageCount(memory_limit), machine_.scenario.shards,
+                      machine_.scenario.encrypt)
+          .value();
   const uint64_t kept = machine_.scenario.most_bad_writes > 0 ? kSlotsForFailures : 0;
   const uint64_t most = memory_limit - held_back + machine_.page_file.usable().value();
   return most > kept ? most - kept : 0;
