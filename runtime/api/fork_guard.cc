@@ -14,12 +14,12 @@ constinit std::atomic<bool> installed{false};
 constinit std::atomic<bool> is_child{false};
 constinit std::atomic<bool> said{false};
 
-void NoteChild() {
+}  // namespace
+
+void ForkGuard::NoteChild() {
   is_child.store(true, std::memory_order_relaxed);
   Runtime::ForgetPageInChild();
 }
-
-}  // namespace
 
 void ForkGuard::Install() {
   if (installed.exchange(true)) return;

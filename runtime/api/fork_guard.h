@@ -15,6 +15,9 @@ class ForkGuard {
   // From now on children of this process are known as such. Once a process. May call malloc.
   static void Install();
 
+  // In a child, first. Install sees to it where the handlers of pthread_atfork run.
+  static void NoteChild();
+
   // In a child that has a pager of its own: it is no child any more.
   static void Release();
 

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "runtime/api/entry.h"
+#include "runtime/api/fork_guard.h"
 #include "runtime/api/runtime.h"
 #include "runtime/base/check.h"
 #include "runtime/heap/heap.h"
@@ -74,6 +75,17 @@ void Begin(const void* child_stack) {
   const bool entered = Entry::Enter();
   USERPAGER_CHECK(entered, "a thread that has a stack of the runtime's could not enter", 0);
   state.holds = Runtime::Get()->BeginFork() == 0;
+}
+
+// Of what forks and may fail: as Begin, but false, with errno and nothing begun, where the child
+// could not be lent what is in the page file. The handlers of pthread_atfork cannot fail: there the
+// child ends.
+bool TryBegin(const void* child_stack) {
+  Begin(child_stack);
+  if (!state.began || state.holds) return true;
+  AfterForkInParent();
+  errno = EAGAIN;
+  return false;
 }
 
 // From now on the child has plain memory. `why`: it was not to.
@@ -154,6 +166,7 @@ struct CloneStart {
 
 int StartClone(void* given) {
   const CloneStart start = *static_cast<const CloneStart*>(given);
+  ForkGuard::NoteChild();
   EndInChild(ChildKind::kWithout);
   return start.function(start.argument);
 }
@@ -188,9 +201,10 @@ USERPAGER_EXPORTED pid_t __fork() noexcept { return fork(); }
 // fork without the handlers of pthread_atfork, and without them it cannot be.
 USERPAGER_EXPORTED pid_t _Fork() noexcept {
   static const auto next = reinterpret_cast<pid_t (*)()>(dlsym(RTLD_NEXT, "_Fork"));
-  userpager::Begin(nullptr);
+  if (!userpager::TryBegin(nullptr)) return -1;
   const pid_t child = next();
   if (child == 0) {
+    userpager::ForkGuard::NoteChild();
     userpager::EndInChild(userpager::ChildKind::kWithout);
   } else {
     const int error = errno;
@@ -215,7 +229,7 @@ USERPAGER_EXPORTED int clone(int (*function)(void*), void* stack, int flags, voi
     return next(function, stack, flags, argument, parent_id, thread_data, child_id);
   }
   userpager::CloneStart start{function, argument};
-  userpager::Begin(stack);
+  if (!userpager::TryBegin(stack)) return -1;
   const int child =
       next(&userpager::StartClone, stack, flags, &start, parent_id, thread_data, child_id);
   const int error = errno;

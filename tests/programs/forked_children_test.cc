@@ -15,16 +15,15 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "include/userpager/userpager.h"
+#include "tests/programs/forked_child.h"
 #include "tests/programs/known_words.h"
 #include "tests/programs/program_run.h"
 
@@ -42,21 +41,7 @@ constexpr size_t kUnmanagedBytes = 5 * kMiB;
 ProgramRun RunManaged(const std::string& name, const std::string& configuration = {},
                       const std::vector<std::string>& environment = {},
                       size_t memory_mib = kMemoryMiB) {
-  std::string options = "page_file_max:1G";
-  if (!configuration.empty()) options += "," + configuration;
-  return RunManagedTest(name, {.memory = std::to_string(memory_mib) + "M",
-                               .environment = environment, .configuration = options});
-}
-
-void ExpectRight(const ProgramRun& run) {
-  if (run.status == 126) GTEST_SKIP() << "the pager cannot run here: " << run.complaints;
-  EXPECT_EQ(0, run.status) << run.output << run.complaints;
-  EXPECT_NE(std::string::npos, run.output.find("[  PASSED  ] 1 test")) << run.output;
-}
-
-void ExpectSilent(const ProgramRun& run) {
-  ExpectRight(run);
-  EXPECT_EQ("", run.complaints);
+  return RunManagedChildren(name, std::to_string(memory_mib) + "M", configuration, environment);
 }
 
 TEST(ForkedChildren, Storm) { ExpectSilent(RunManaged("Storm", {}, {}, kStormMiB)); }
@@ -83,10 +68,7 @@ TEST(ForkedChildren, AreRefusedWhereTheyCouldNotPage) {
   const ProgramRun run = RunManaged("AreRefusedWhereTheyCouldNotPage");
   ExpectRight(run);
   if (testing::Test::IsSkipped()) return;
-  const std::string line = "the program may not fork";
-  const size_t at = run.complaints.find(line);
-  EXPECT_NE(std::string::npos, at) << run.complaints;
-  EXPECT_EQ(std::string::npos, run.complaints.find(line, at + 1)) << "told more than once";
+  ExpectTold(run, "the program may not fork");
   EXPECT_NE(std::string::npos, run.complaints.find("a forked child has plain memory"))
       << run.complaints;
 }
@@ -97,36 +79,7 @@ size_t ResidentBytes() {
   return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
-// Waits; whether it ended well, having had no more than `most` resident at a time.
-testing::AssertionResult EndedWithin(pid_t child, size_t most) {
-  int status = 0;
-  rusage usage{};
-  if (child < 0 || wait4(child, &status, 0, &usage) != child) {
-    return testing::AssertionFailure() << "no child";
-  }
-  if (status != 0) return testing::AssertionFailure() << "ended with " << status;
-  const size_t had = static_cast<size_t>(usage.ru_maxrss) * 1024;
-  if (had <= most) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << had << " bytes were resident, of at most " << most;
-}
-
-userpager_stats Statistics() {
-  static const auto get = reinterpret_cast<int (*)(userpager_stats*)>(
-      dlsym(RTLD_DEFAULT, "userpager_get_stats"));
-  userpager_stats stats{};
-  stats.struct_bytes = sizeof stats;
-  if (get == nullptr || get(&stats) != 0) ADD_FAILURE() << "no statistics";
-  return stats;
-}
-
-bool Eventually(const auto& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
-}
+userpager_stats Statistics() { return OwnStatistics().value(); }
 
 [[noreturn]] void LiveInTheStorm(std::vector<uint64_t>& words, unsigned kind) {
   if (kind % 8 == 0) {
@@ -173,7 +126,7 @@ TEST(Managed, DISABLED_Storm) {
   EXPECT_EQ(0u, threads.Stop());
   EXPECT_TRUE(AreRight(words));
   // Slots of two hundred children would be many times as much as the program has.
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(EventuallyIs([&] {
     const userpager_stats stats = Statistics();
     return stats.page_file_used_bytes <= stats.commit_bytes;
   })) << Statistics().page_file_used_bytes;
@@ -216,16 +169,8 @@ TEST(Managed, DISABLED_HaveNoLocks) {
     right = right && madvise(memory, kPage, MADV_DONTNEED) == -1 && errno == EINVAL;
     _exit(right ? 0 : 1);
   }
-  EXPECT_TRUE(EndedWithin(child, SIZE_MAX));
+  EXPECT_TRUE(EndedWithin(child));
   EXPECT_EQ(-1, madvise(memory, kPage, MADV_DONTNEED)) << "the parent's lock ended";
-}
-
-bool IsAnnounced(pid_t process) {
-  const std::string prefix = "userpager-" + std::to_string(process) + "-";
-  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
-    if (entry.path().filename().string().compare(0, prefix.size(), prefix) == 0) return true;
-  }
-  return false;
 }
 
 TEST(Managed, DISABLED_HaveStatistics) {
@@ -247,7 +192,7 @@ TEST(Managed, DISABLED_HaveStatistics) {
     exit(read(end[0], &byte, 1) == 0 && right ? 0 : 1);
   }
   close(end[0]);
-  ASSERT_TRUE(Eventually([&] { return IsAnnounced(child); }));
+  ASSERT_TRUE(EventuallyIs([&] { return IsAnnounced(child); }));
   const std::string tool = std::string("LD_PRELOAD= ") + USERPAGER_TOOL;
   const std::string number = std::to_string(child);
   EXPECT_EQ(0, std::system((tool + " stat " + number + " > /dev/null").c_str()));
@@ -255,7 +200,7 @@ TEST(Managed, DISABLED_HaveStatistics) {
   EXPECT_EQ(kMemoryMiB * kMiB, Statistics().memory_limit_bytes) << "of the parent";
   EXPECT_EQ(0, std::system((tool + " limit " + number + " 4M > /dev/null").c_str()));
   close(end[1]);
-  EXPECT_TRUE(EndedWithin(child, SIZE_MAX));
+  EXPECT_TRUE(EndedWithin(child));
   EXPECT_FALSE(IsAnnounced(child));
 }
 
@@ -283,12 +228,12 @@ TEST(Managed, DISABLED_MayBeThreadedAndFork) {
         }
         _exit(0);
       }
-      forks_right = forks_right && EndedWithin(grandchild, SIZE_MAX);
+      forks_right = forks_right && EndedWithin(grandchild);
     }
     for (std::thread& thread : threads) thread.join();
     _exit(right && forks_right && AreRight(words, 1) ? 0 : 1);
   }
-  EXPECT_TRUE(EndedWithin(child, SIZE_MAX));
+  EXPECT_TRUE(EndedWithin(child));
   EXPECT_TRUE(AreRight(words));
 }
 
@@ -303,7 +248,7 @@ TEST(Managed, DISABLED_HavePlainMemoryWhereAsked) {
     _exit(right && AreRight(words, 1) ? 0 : 1);
   }
   Change(words, 4);
-  EXPECT_TRUE(EndedWithin(child, SIZE_MAX));
+  EXPECT_TRUE(EndedWithin(child));
   EXPECT_TRUE(AreRight(words, 4));
 }
 
@@ -346,7 +291,7 @@ TEST(Managed, DISABLED_AreRefusedWhereTheyCouldNotPage) {
     _exit(right && AreRight(words, 1) ? 0 : 1);
   }
   Change(words, 4);
-  EXPECT_TRUE(EndedWithin(child, SIZE_MAX));
+  EXPECT_TRUE(EndedWithin(child));
   EXPECT_TRUE(AreRight(words, 4));
 }
 
