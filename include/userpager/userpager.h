@@ -98,6 +98,17 @@ typedef enum userpager_encryption {
   USERPAGER_ENCRYPT_AES_XTS = 1
 } userpager_encryption;
 
+/* What becomes of the disk space of the page file that holds no page any more. */
+typedef enum userpager_discard_mode {
+  USERPAGER_DISCARD_OFF = 0, /* it stays the page file's, for the next pages */
+  /* It is given back to the file system (holes are punched into the file; a block device is told by
+   * BLKDISCARD), in runs of 256 KiB or more, by a thread of its own, once a second. What has been
+   * promised keeps its disk space, and so do 64 MiB more. Where more is promised again, it is taken
+   * again first. Where the file system or device cannot, a line on standard error says so, once,
+   * and it is as USERPAGER_DISCARD_OFF. */
+  USERPAGER_DISCARD_ON = 1
+} userpager_discard_mode;
+
 /* Which page leaves memory when another one needs its place. */
 typedef enum userpager_policy {
   USERPAGER_POLICY_ADAPTIVE = 0, /* pages that are used again and again stay, through scans too */
@@ -169,7 +180,7 @@ typedef struct userpager_options {
   userpager_memory_mode memory_mode;
   uint64_t without;       /* userpager_feature values, joined by |; default 0 */
   userpager_polling polling;
-  uint32_t reserved_32;   /* 0 */
+  userpager_discard_mode discard;
   uint64_t reserved[12];  /* 0 */
 } userpager_options;
 
@@ -179,7 +190,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
 /* Reads options from text, in the form of the environment variable USERPAGER_CONF:
  *
  *   memory:256M,page_file:/var/tmp,page_file_max:8G,shards:1,commit:strict,io:auto,move:auto,
- *   faults:thread,policy:adaptive,polling:auto,stats_page:on,encrypt:off
+ *   faults:thread,policy:adaptive,polling:auto,stats_page:on,encrypt:off,discard:off
  *
  * memory, page_file_max  bytes, or with K, M, G, T (powers of 1024), or with % of the memory that
  *                        the machine has or the process's cgroups allow; memory at most 100%.
@@ -194,6 +205,7 @@ USERPAGER_API void userpager_options_init(userpager_options* options);
  * polling                auto, off
  * stats_page             on, off
  * encrypt                off, aes-xts
+ * discard                off, on
  * without                names of features joined by +: move, poison, guard, discard_vector,
  *                        thread_id, exact_address, wide_protect; or all, or none
  *
@@ -303,6 +315,14 @@ typedef struct userpager_stats {
   userpager_latency soft_latency;
   userpager_latency hard_latency;
   userpager_latency write_protect_latency;
+
+  uint64_t page_file_discarded_bytes; /* whose disk space was given back, each time counted
+                                       * (USERPAGER_DISCARD_ON) */
+  /* The longest that any fault has waited, of all kinds: from the kernel's message, or from when
+   * its thread began to answer it (faults:inline), to the answer. With the faults that the
+   * latencies leave out: those that waited for a page that was being read already, and those whose
+   * page was lost. */
+  uint64_t fault_longest_wait_ns;
 } userpager_stats;
 
 /* Fills the struct_bytes bytes of `stats`: a multiple of 8, at least 8. What lies beyond what the

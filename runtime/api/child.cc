@@ -49,8 +49,10 @@ Errno Runtime::AdoptInChild(PageRange stays_locked, LogLine* error) {
 
 Errno Runtime::StartInChild(LogLine* error) {
   const Errno failed = pager_.StartInChild([] { Get()->Publish(); }, error);
-  if (failed == 0) ForkGuard::Release();
-  return failed;
+  if (failed != 0) return failed;
+  ForkGuard::Release();
+  if (options_.discard == USERPAGER_DISCARD_ON) discard_thread_.Start(reservations_);
+  return 0;
 }
 
 Errno Reservations::BeginFork() ABSL_NO_THREAD_SAFETY_ANALYSIS {

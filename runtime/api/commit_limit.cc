@@ -11,6 +11,10 @@ namespace {
 // More pages than any machine has: a limit that is none.
 constexpr PageCount kUnlimited{UINT64_MAX};
 
+// Free slots that keep their disk space: an extent of the page file, so that it does not shrink and
+// grow all the time.
+constexpr PageCount kKeptSlots = PagesHolding(uint64_t{64} << 20);
+
 PageCount Less(PageCount a, PageCount b) { return a > b ? a - b : PageCount(0); }
 
 }  // namespace
@@ -31,11 +35,34 @@ CommitCharge::Token Reservations::Charge(PageCount pages, PageCount* slots_neede
 
 void Reservations::FollowCommit() {
   const PageFile& file = pager_.page_file();
-  const PageCount missing = Less(charge_.charged(), pager_.CommitLimitNow());
+  // What was given back is taken again where pages are to be written, as nothing was promised.
+  const PageCount missing =
+      Less(charge_.charged(), pager_.CommitLimitNow() + file.discarded());
   if (missing == PageCount(0)) return;
   const PageCount wanted = std::min(file.usable() + missing, file.max_usable());
   // A full disk is no error of a commit that promises nothing.
   (void)pager_.GrowPageFile(wanted);
+}
+
+// What no promise counts on, and no page is about to need. A child that is forked takes as much as
+// is in use.
+PageCount Reservations::SpareSlots() const {
+  const PageFile& file = pager_.page_file();
+  if (file.refuses()) return PageCount(0);
+  const PageCount spare = Less(file.usable(), file.used() + kKeptSlots);
+  if (mode_ == CommitMode::kLazy) return spare;
+  PageCount promised = charge_.charged() + kKeptSlots;
+  if (file.can_have_children()) promised += file.used();
+  return std::min(spare, Less(CommitLimit(), promised));
+}
+
+bool Reservations::GiveBackSpace() {
+  return pager_.GiveBackSpace([this](SlotMap& slots) {
+    LockHolder hold(lock_);
+    const SlotRun run = slots.Discard(std::min(SpareSlots(), PageFile::kMostGivenBack));
+    charge_.set_limit(CommitLimit());
+    return run;
+  });
 }
 
 Errno Reservations::GrowFor(PageCount promised, LogLine* error) {

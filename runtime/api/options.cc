@@ -40,6 +40,7 @@ constexpr Word kStatsPageWords[] = {{"on", USERPAGER_STATS_PAGE_ON},
                                     {"off", USERPAGER_STATS_PAGE_OFF}};
 constexpr Word kEncryptWords[] = {{"off", USERPAGER_ENCRYPT_OFF},
                                   {"aes-xts", USERPAGER_ENCRYPT_AES_XTS}};
+constexpr Word kDiscardWords[] = {{"off", USERPAGER_DISCARD_OFF}, {"on", USERPAGER_DISCARD_ON}};
 constexpr Word kFeatureWords[] = {{"none", 0},
                                   {"all", USERPAGER_FEATURE_ALL},
                                   {"move", USERPAGER_FEATURE_MOVE},
@@ -203,6 +204,10 @@ constexpr Key kKeys[] = {
      [](std::string_view value, const MachineMemory&, userpager_options* options) {
        return ReadWord(kEncryptWords, value, &options->encrypt);
      }},
+    {"discard", "on or off",
+     [](std::string_view value, const MachineMemory&, userpager_options* options) {
+       return ReadWord(kDiscardWords, value, &options->discard);
+     }},
     {"without",
      "a list, joined by +, of move, poison, guard, discard_vector, thread_id, exact_address "
      "and wide_protect, nor is it all or none",
@@ -213,7 +218,7 @@ constexpr Key kKeys[] = {
 constexpr unsigned kKeyCount = sizeof kKeys / sizeof kKeys[0];
 constexpr const char* kKeyNames =
     "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, polling, "
-    "stats_page, encrypt and without";
+    "stats_page, encrypt, discard and without";
 
 const Key* FindKey(std::string_view name) {
   const Key* found = std::find_if(kKeys, kKeys + kKeyCount,
@@ -221,10 +226,8 @@ const Key* FindKey(std::string_view name) {
   return found == kKeys + kKeyCount ? nullptr : found;
 }
 
-bool IsReservedZero(const userpager_options& options) {
-  const auto* const end = options.reserved + std::size(options.reserved);
-  return options.reserved_32 == 0 &&
-         std::all_of(options.reserved, end, [](uint64_t word) { return word == 0; });
+bool IsZero(const uint64_t (&words)[12]) {
+  return std::all_of(words, words + 12, [](uint64_t word) { return word == 0; });
 }
 
 // Three quarters of what is free on the file system of a directory or file, or a block device's
@@ -287,7 +290,7 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
   const char* wrong = nullptr;
   if (options.struct_bytes != sizeof options) {
     wrong = "struct_bytes is not sizeof(userpager_options)";
-  } else if (!IsReservedZero(options)) {
+  } else if (!IsZero(options.reserved)) {
     wrong = "a reserved field is not 0";
   } else if (options.shards < 1 || options.shards > Pager::kMaxShards) {
     wrong = "shards is not a number from 1 to 64";
@@ -307,6 +310,8 @@ int CheckOptions(const userpager_options& options, LogLine* error) {
     wrong = "stats_page is not a userpager_stats_page";
   } else if (RawValue(options.encrypt) > USERPAGER_ENCRYPT_AES_XTS) {
     wrong = "encrypt is not a userpager_encryption";
+  } else if (RawValue(options.discard) > USERPAGER_DISCARD_ON) {
+    wrong = "discard is not a userpager_discard_mode";
   } else if (options.without > USERPAGER_FEATURE_ALL) {
     wrong = "without has a bit that is no userpager_feature";
   } else if (RawValue(options.memory_mode) > USERPAGER_MEMORY_AUTO) {

@@ -240,6 +240,9 @@ class Reservations {
   // with one line.
   Errno KeepPromisesBesideChild(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   Errno KeepPromisesInChild(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
+  // With discard:on: gives disk space back that no promise counts on, of one run of slots. Waits
+  // for the disk. False: there is none, or it cannot be done.
+  bool GiveBackSpace() ABSL_LOCKS_EXCLUDED(lock_);
   CommitMode commit_mode() const { return mode_; }
   const CommitCharge& charge() const { return charge_; }
 
@@ -304,6 +307,7 @@ class Reservations {
   PageCount CommitLimit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // With lazy commit: lets the page file grow with what is committed, as far as it can.
   void FollowCommit() ABSL_LOCKS_EXCLUDED(lock_);
+  PageCount SpareSlots() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Errno GrowFor(PageCount promised, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   int GrowForLowerLimit(LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);
   int ApplyMemoryLimit(PageCount limit, LogLine* error) ABSL_LOCKS_EXCLUDED(lock_);

@@ -111,6 +111,7 @@ PagerOptions ForPager(const userpager_options& options) {
   chosen.record_callers = secure_getenv(kCallersVariable) != nullptr;
   chosen.for_children = ChildrenInherit();
   chosen.encrypt = options.encrypt == USERPAGER_ENCRYPT_AES_XTS;
+  chosen.discard = options.discard == USERPAGER_DISCARD_ON;
   chosen.without = options.without;
   chosen.polling = options.polling == USERPAGER_POLLING_AUTO && !HasProcessorQuota("");
   return chosen;
@@ -213,6 +214,9 @@ int Runtime::StartPager(const userpager_options& options, LogLine* error) {
   }
   the_runtime.store(runtime, std::memory_order_release);
   runtime->Publish();
+  if (options.discard == USERPAGER_DISCARD_ON) {
+    runtime->discard_thread_.Start(runtime->reservations_);
+  }
   return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <userpager/userpager.h>
 
+#include "runtime/api/discard_thread.h"
 #include "runtime/api/limit_keeper.h"
 #include "runtime/api/reservations.h"
 #include "runtime/api/working_set.h"
@@ -78,6 +79,7 @@ class Runtime {
   Reservations reservations_;
   WorkingSet working_set_;
   LimitKeeper limit_keeper_;
+  DiscardThread discard_thread_;
 };
 
 }  // namespace userpager

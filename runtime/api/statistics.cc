@@ -40,6 +40,7 @@ void CopyCounters(const CounterTotals& totals, userpager_stats* stats) {
   stats->clean_pages_dropped = totals.clean_pages_dropped.value();
   stats->pinned_pages = totals.pinned_pages.value();
   stats->lost_pages = totals.lost_pages.value();
+  stats->fault_longest_wait_ns = totals.longest_wait.nanoseconds();
   stats->demand_zero_latency = LatencyOf(totals, FaultKind::kDemandZero);
   stats->soft_latency = LatencyOf(totals, FaultKind::kSoft);
   stats->hard_latency = LatencyOf(totals, FaultKind::kHard);
@@ -59,6 +60,7 @@ void CopyGauges(const StatisticsPage& page, const StatisticsHead& head, userpage
   stats->page_file_used_bytes = Bytes(page.slots.used);
   stats->page_file_allocated_bytes = Bytes(page.slots.usable);
   stats->page_file_max_bytes = Less(Bytes(page.slots.most), Bytes(page.slots.bad));
+  stats->page_file_discarded_bytes = Bytes(page.slots.discarded);
   const PageCount limit(stats->memory_limit_bytes >> kPageShift);
   const uint64_t held_back = BytesOf(Pager::HeldBack(limit, head.shards, head.encrypts != 0));
   stats->commit_limit_bytes =

@@ -22,6 +22,8 @@ inline constexpr StatisticsField kStatisticsFields[] = {
     {"hard_faults", &userpager_stats::hard_faults, false, "faults on pages that had to be read"},
     {"write_protect_faults", &userpager_stats::write_protect_faults, false,
      "first writes to pages that were clean"},
+    {"fault_longest_wait_ns", &userpager_stats::fault_longest_wait_ns, true,
+     "the longest that any fault has waited for its answer"},
     {"access_violations", &userpager_stats::access_violations, false,
      "touches of what is not committed or not allowed"},
     {"queued_faults", &userpager_stats::queued_faults, false, "faults that had to wait for memory"},
@@ -58,6 +60,8 @@ inline constexpr StatisticsField kStatisticsFields[] = {
      "of the page file, in use"},
     {"page_file_allocated_bytes", &userpager_stats::page_file_allocated_bytes, true,
      "of the page file, with disk space of its own"},
+    {"page_file_discarded_bytes", &userpager_stats::page_file_discarded_bytes, false,
+     "of the page file, whose disk space was given back"},
     {"page_file_max_bytes", &userpager_stats::page_file_max_bytes, true,
      "the most that the page file may grow to"},
 };

@@ -34,7 +34,8 @@ enum class CallKind : uint8_t {
   kDescriptor,     // eventfd, pidfd_open, memfd_create
   kThread,         // pthread_create
   kRing,           // io_uring_setup
-  kGrow,           // fallocate
+  kGrow,           // fallocate, that gives disk space
+  kPunch,          // the same, or BLKDISCARD, that takes it away
   kTruncate,       // ftruncate
   kLook,           // stat, fstat, flock, fchmod
   kReadFile,       // pread, at a start

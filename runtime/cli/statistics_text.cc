@@ -11,6 +11,7 @@ namespace userpager::cli {
 namespace {
 
 constexpr std::string_view kBytes = "_bytes";
+constexpr std::string_view kNanoseconds = "_ns";
 constexpr int kNameColumns = 24;
 constexpr int kValueColumns = 16;
 
@@ -120,8 +121,10 @@ std::string AsText(const ProcessStatistics& process) {
   for (const StatisticsField& field : kStatisticsFields) {
     const uint64_t value = stats.*field.value;
     const bool is_bytes = field.name.find(kBytes) != field.name.npos;
-    Line(out, Title(field.name), std::to_string(is_bytes ? value / 1024 : value),
-         is_bytes ? " kB" : "");
+    const bool is_time = field.name.ends_with(kNanoseconds);
+    const size_t unit = is_time ? kNanoseconds.size() : 0;
+    Line(out, Title(field.name.substr(0, field.name.size() - unit)),
+         std::to_string(is_bytes ? value / 1024 : value), is_bytes ? " kB" : is_time ? " ns" : "");
   }
   for (const LatencyField& field : kLatencyFields) {
     for (const Quantile& quantile : kQuantiles) {

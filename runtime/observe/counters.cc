@@ -12,6 +12,7 @@ void AddCounters(const Counters& shard, CounterTotals* totals) {
       &Counters::lost_pages,         &Counters::queued_faults,       &Counters::zero_pages,
   };
   for (const auto member : kPlain) (totals->*member).Add((shard.*member).value());
+  totals->longest_wait.Note(shard.longest_wait.nanoseconds());
   for (unsigned kind = 0; kind < kFaultKindCount; ++kind) {
     totals->faults[kind].Add(shard.faults[kind].value());
     totals->latency[kind].Add(shard.latency[kind]);

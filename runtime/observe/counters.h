@@ -26,6 +26,18 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
+// The longest of many waits.
+class LongestWait {
+ public:
+  void Note(uint64_t nanoseconds) {
+    if (nanoseconds > this->nanoseconds()) value_.store(nanoseconds, std::memory_order_relaxed);
+  }
+  uint64_t nanoseconds() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
 enum class FaultKind : uint8_t { kDemandZero, kSoft, kHard, kWriteProtect };
 inline constexpr unsigned kFaultKindCount = 4;
 
@@ -50,6 +62,7 @@ struct Counters {
   Counter lost_pages;                // that the page file failed to give back
   Counter queued_faults;             // that had to wait for memory
   LatencyHistogram latency[kFaultKindCount];  // from message to answer
+  LongestWait longest_wait;  // of all faults, also of those that no histogram has
 };
 
 // The sums over all shards have the same shape.

@@ -33,6 +33,7 @@ struct SlotGauges {
   Gauge usable{0};  // existing ones less bad ones
   Gauge used{0};
   Gauge bad{0};
+  Gauge discarded{0};  // times that one lost its disk space, by discard:on; it only grows
 };
 
 }  // namespace userpager

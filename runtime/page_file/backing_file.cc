@@ -342,6 +342,37 @@ void BackingFile::Abandon() {
 Errno BackingFile::Allocate(uint64_t from_bytes, uint64_t to_bytes) {
   if (kind_ == Kind::kDevice) return to_bytes <= device_bytes_ ? 0 : ENOSPC;
   if (IsOverFileSizeLimit(to_bytes)) return ENOSPC;
+  const Errno failed = Fill(from_bytes, to_bytes);
+  if (failed == 0) return 0;
+  // What was allocated before the failure is given back; where even that fails it is still ours to
+  // allocate again.
+  (void)!ftruncate(descriptor_, static_cast<off_t>(from_bytes));
+  return NoRoomOr(failed);
+}
+
+Errno BackingFile::TakeBack(uint64_t from_bytes, uint64_t to_bytes) {
+  if (kind_ == Kind::kDevice) return 0;
+  if (IsOverFileSizeLimit(to_bytes)) return ENOSPC;
+  return NoRoomOr(Fill(from_bytes, to_bytes));
+}
+
+Errno BackingFile::GiveBack(uint64_t from_bytes, uint64_t to_bytes) {
+  uint64_t range[] = {from_bytes, to_bytes - from_bytes};
+  Errno failed;
+  do {
+    const int result =
+        kind_ == Kind::kDevice
+            ? USERPAGER_CALL(kPunch, ioctl(descriptor_, BLKDISCARD, range))
+            : USERPAGER_CALL(kPunch, fallocate(descriptor_,
+                                               FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                               static_cast<off_t>(range[0]),
+                                               static_cast<off_t>(range[1])));
+    failed = result == 0 ? 0 : errno;
+  } while (failed == EINTR);
+  return failed;
+}
+
+Errno BackingFile::Fill(uint64_t from_bytes, uint64_t to_bytes) {
   Errno failed;
   do {
     const int result =
@@ -349,12 +380,7 @@ Errno BackingFile::Allocate(uint64_t from_bytes, uint64_t to_bytes) {
                                         static_cast<off_t>(to_bytes - from_bytes)));
     failed = result == 0 ? 0 : errno;
   } while (failed == EINTR);
-  if (failed == EOPNOTSUPP) failed = WriteZeros(from_bytes, to_bytes);
-  if (failed == 0) return 0;
-  // What was allocated before the failure is given back; where even that fails it is still ours to
-  // allocate again.
-  (void)!ftruncate(descriptor_, static_cast<off_t>(from_bytes));
-  return NoRoomOr(failed);
+  return failed == EOPNOTSUPP ? WriteZeros(from_bytes, to_bytes) : failed;
 }
 
 // For file systems that cannot allocate without writing.

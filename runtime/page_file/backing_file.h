@@ -53,6 +53,13 @@ class BackingFile {
   // Gives disk space to the bytes [from, to); `from` is at least kHeaderBytes. On failure the file
   // ends at `from` again. ENOSPC: no room, over quota, or over a limit of file sizes.
   Errno Allocate(uint64_t from_bytes, uint64_t to_bytes);
+  // Gives the disk space of the bytes [from, to) back; they mean nothing any more. EOPNOTSUPP: the
+  // file system or the device cannot, and nothing has changed. After any other failure some of them
+  // may be without disk space.
+  Errno GiveBack(uint64_t from_bytes, uint64_t to_bytes);
+  // Gives bytes within the file disk space that may have none. On failure some of them may be
+  // without. Errors as Allocate.
+  Errno TakeBack(uint64_t from_bytes, uint64_t to_bytes);
 
   // Writes the reason why the path cannot be used, and what to do, into `error`. Returns `code`.
   Errno Explain(Errno code, LogLine* error) const;
@@ -72,6 +79,7 @@ class BackingFile {
   Errno CheckFirstPage(LogLine* error);
   Errno CheckDeviceIsBlank(LogLine* error);
   Errno WriteHeader();
+  Errno Fill(uint64_t from_bytes, uint64_t to_bytes);
   Errno WriteZeros(uint64_t from_bytes, uint64_t to_bytes);
   void Close();
 

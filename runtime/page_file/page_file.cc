@@ -35,6 +35,7 @@ Errno PageFile::Open(const PageFileOptions& options, LogLine* error) {
            << " with the option page_file_max";
     return EINVAL;
   }
+  discards_.store(options.discard, std::memory_order_relaxed);
   Errno failed = file_.Open(options.path, kSmallestBytes, error);
   if (failed == 0 && options.for_children) file_.KeepDirectory();
   if (failed != 0) return failed;
@@ -76,6 +77,8 @@ Errno PageFile::Grow(PageCount slots) {
   LockHolder hold(growth_lock_);
   // Another thread may have grown it meanwhile.
   if (usable() >= slots) return 0;
+  if (const Errno failed = TakeSpaceBack(slots); failed != 0) return failed;
+  if (usable() >= slots) return 0;
   const PageCount missing = slots - usable();
   const SlotIndex end = own_->slots.end();
   const SlotIndex most = kFirstSlot + max_slots_;
@@ -86,6 +89,36 @@ Errno PageFile::Grow(PageCount slots) {
   Errno failed = Extend(wanted);
   if (failed == ENOSPC && needed < wanted) failed = Extend(needed);
   return failed;
+}
+
+// Before the file grows, what it has without disk space gets some, up to an extent more than there
+// must be.
+Errno PageFile::TakeSpaceBack(PageCount slots) {
+  const PageCount wanted = slots + PagesHolding(kExtentBytes);
+  while (usable() < wanted && discarded() > PageCount(0)) {
+    const SlotRun run =
+        own_->slots.FindDiscarded(std::min(wanted - usable(), kMostGivenBack));
+    const uint64_t from = uint64_t{run.first.value()} << kPageShift;
+    const Errno failed = file_.TakeBack(from, from + BytesOf(run.count));
+    if (failed != 0) return usable() >= slots ? 0 : failed;
+    own_->slots.Restore(run);
+  }
+  return 0;
+}
+
+bool PageFile::PunchRun(SlotRun run, LogLine* error) {
+  const uint64_t from = uint64_t{run.first.value()} << kPageShift;
+  const Errno failed = file_.GiveBack(from, from + BytesOf(run.count));
+  if (failed == 0) {
+    own_->slots.CountDiscarded(run.count);
+    return true;
+  }
+  discards_.store(false, std::memory_order_relaxed);
+  // After another failure it is not known what has disk space, and Grow makes sure of it.
+  if (failed == EOPNOTSUPP) own_->slots.Restore(run);
+  *error << "discard:on: the disk space of free slots of the page file cannot be given back: "
+         << ErrnoText{failed} << "; it stays the page file's from now on";
+  return false;
 }
 
 PageCount PageFile::max_usable() const { return max_slots_ - own_->slots.bad(); }

@@ -8,10 +8,13 @@
 // Flow:       a committing call grows the file ahead of the promise (Grow); page-out takes slots in
 //             runs (AllocateRun), stores each page's checksum, writes; page-in reads and compares;
 //             a slot goes back when its page changes, is decommitted, or its I/O is done (Free).
-// Invariants: 1. a slot is free, used or bad, never two of them; 2. a used slot has one owner (a
-//             page or an I/O); 3. a bad slot is never handed out again; 4. slots that exist (usable
-//             or bad) have disk space of their own (fallocate), so that no write fails for want
-//             of it; 5. slot 0 is the header and never handed out.
+//             With discard:on the disk space of free slots that no promise counts on is given back
+//             (GiveBackSpace); Grow takes it again first.
+// Invariants: 1. a slot is free, used, bad or discarded, never two of them; 2. a used slot has one
+//             owner (a page or an I/O); 3. a bad slot is never handed out again; 4. slots that
+//             exist (usable or bad) have disk space of their own (fallocate), so that no write
+//             fails for want of it; discarded ones have none, are not usable, and are not handed
+//             out before they have; 5. slot 0 is the header and never handed out.
 // Fork:       the parent lends the slots in use (Lend); the child has a file of its own
 //             (OpenInChild) and, with smaller slot numbers, those of its parent and its ancestors,
 //             as long as it has pages there. Neither waits for the other.
@@ -41,6 +44,8 @@ struct PageFileOptions {
   uint64_t max_bytes = 0;
   // Forked children will have files of their own beside it (LetChildrenInherit).
   bool for_children = false;
+  // The disk space of free slots may be given back (GiveBackSpace).
+  bool discard = false;
 };
 
 // What a child that is about to be forked has of its parent's page file.
@@ -75,10 +80,27 @@ class PageFile {
   // extents of at least 64 MiB where the maximum and the disk allow. ENOSPC: it cannot; what was
   // allocated before stays, or nothing can be written. Waits for the disk: call it without locks.
   Errno Grow(PageCount slots);
-  // Slots with disk space, less bad ones. Grows by Grow, shrinks by Retire.
+  // Slots with disk space, less bad ones. Grows by Grow, shrinks by Retire and GiveBackSpace.
   PageCount usable() const { return own_->slots.usable(); }
   // The most that usable() can become.
   PageCount max_usable() const;
+  // Gives disk space of free slots back, where the options say so: of one run of at most
+  // kMostGivenBack slots. `take(slots)` is called while the file cannot grow; it decides, with
+  // whatever lock its promises need, how many can be spared, and returns what slots.Discard gives.
+  // Waits for the disk: without locks, and not where a fault waits. False: there was nothing to
+  // give back, or it failed, which a line tells, once, and nothing is given back from then on.
+  template <typename Take>
+  bool GiveBackSpace(Take take) {
+    if (!discards()) return false;
+    LogLine error;
+    const bool gave = GiveBackRun(take, &error);
+    if (!error.text().empty()) error.Write();
+    return gave;
+  }
+  static constexpr PageCount kMostGivenBack{1024};
+  bool discards() const { return discards_.load(std::memory_order_relaxed); }
+  // Slots that are without disk space since then.
+  PageCount discarded() const { return own_->slots.discarded(); }
   // Whether nothing can be written at the moment, as the shards find it: nothing more is promised
   // then, and the file does not grow.
   bool refuses() const { return refuses_.load(std::memory_order_relaxed); }
@@ -136,6 +158,14 @@ class PageFile {
   Errno Prepare(uint64_t most_bytes, LogLine* error);
   bool PrepareSlots();
   Errno Extend(SlotIndex end);
+  Errno TakeSpaceBack(PageCount slots);
+  template <typename Take>
+  bool GiveBackRun(Take take, LogLine* error) {
+    LockHolder hold(growth_lock_);
+    const SlotRun run = take(own_->slots);
+    return run.count > PageCount(0) && PunchRun(run, error);
+  }
+  bool PunchRun(SlotRun run, LogLine* error);
   const SlotFile& FileOf(SlotIndex slot) const {
     const SlotFile* file = own_;
     while (!file->Has(slot)) file = file->older;
@@ -152,6 +182,7 @@ class PageFile {
   SlotFile first_;
   SlotFile* own_ = &first_;  // another in forked children; the older ones follow it
   std::atomic<bool> refuses_{false};
+  std::atomic<bool> discards_{false};
 };
 
 }  // namespace userpager

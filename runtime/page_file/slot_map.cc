@@ -101,8 +101,8 @@ void SlotMap::Free(SlotIndex first, PageCount count) {
   uint64_t freed = 0;
   for (uint64_t left = count.value(); left > 0;) {
     const Piece piece = FirstPiece(slot, left);
-    const uint64_t unused = free_[piece.cluster] | bad_[piece.cluster] | KeptOf(piece.cluster);
-    USERPAGER_CHECK((unused & piece.mask) == 0, "a slot is freed that is not in use", slot);
+    USERPAGER_CHECK((NotInUse(piece.cluster) & piece.mask) == 0,
+                    "a slot is freed that is not in use", slot);
     const uint64_t lent = loans_.Lent(piece.cluster) & piece.mask;
     if (lent != 0) {
       kept_[piece.cluster] |= lent;
@@ -117,6 +117,67 @@ void SlotMap::Free(SlotIndex first, PageCount count) {
 }
 
 uint64_t SlotMap::KeptOf(uint64_t cluster) const { return kept_.ok() ? kept_[cluster] : 0; }
+
+uint64_t SlotMap::DiscardedOf(uint64_t cluster) const {
+  return discarded_.ok() ? discarded_[cluster] : 0;
+}
+
+// The slots of the cluster that hold nothing for any page or transfer of the process's own.
+uint64_t SlotMap::NotInUse(uint64_t cluster) const {
+  return free_[cluster] | bad_[cluster] | KeptOf(cluster) | DiscardedOf(cluster);
+}
+
+SlotRun SlotMap::Discard(PageCount most) {
+  LockHolder hold(lock_);
+  if (most.value() < kClusterSlots) return {};
+  if (!discarded_.ok()) discarded_ = ArenaArray<uint64_t>(free_.size());
+  const uint64_t first = NextAround(all_free_, next_discard_);
+  if (!discarded_.ok() || first == BitTree::kNone) return {};
+  uint64_t cluster = first;
+  const uint64_t end = std::min(free_.size(), first + most.value() / kClusterSlots);
+  for (; cluster < end && free_[cluster] == kAll; ++cluster) {
+    ClearFree(cluster, kAll);
+    discarded_[cluster] = kAll;
+  }
+  next_discard_ = cluster < free_.size() ? cluster : 0;
+  const uint64_t slots = (cluster - first) * kClusterSlots;
+  discarded_count_.fetch_add(slots, std::memory_order_relaxed);
+  gauges_->usable.fetch_sub(slots, std::memory_order_relaxed);
+  return {FirstSlotOf(first), PageCount(slots)};
+}
+
+SlotRun SlotMap::FindDiscarded(PageCount most) const {
+  LockHolder hold(lock_);
+  if (discarded() == PageCount(0)) return {};
+  uint64_t cluster = 0;
+  while (discarded_[cluster] == 0) ++cluster;
+  const auto shift = static_cast<uint64_t>(std::countr_zero(discarded_[cluster]));
+  const SlotIndex first = FirstSlotOf(cluster) + PageCount(shift);
+  uint64_t slots = 0;
+  for (uint64_t slot = first.value();
+       slots < most.value() && slot / kClusterSlots < discarded_.size() &&
+       (discarded_[slot / kClusterSlots] >> slot % kClusterSlots & 1) != 0;
+       ++slot) {
+    ++slots;
+  }
+  return {first, PageCount(slots)};
+}
+
+void SlotMap::Restore(SlotRun run) {
+  LockHolder hold(lock_);
+  uint64_t slot = run.first.value();
+  for (uint64_t left = run.count.value(); left > 0;) {
+    const Piece piece = FirstPiece(slot, left);
+    USERPAGER_CHECK((~DiscardedOf(piece.cluster) & piece.mask) == 0,
+                    "a slot is restored that was not discarded", slot);
+    discarded_[piece.cluster] &= ~piece.mask;
+    SetFree(piece.cluster, piece.mask);
+    slot += piece.slots;
+    left -= piece.slots;
+  }
+  discarded_count_.fetch_sub(run.count.value(), std::memory_order_relaxed);
+  gauges_->usable.fetch_add(run.count.value(), std::memory_order_relaxed);
+}
 
 // The slots of the cluster that the file has.
 uint64_t SlotMap::Existing(uint64_t cluster) const {
@@ -134,8 +195,7 @@ Errno SlotMap::Lend(int life_line) {
   uint64_t count = 0;
   if (!kept_.ok() || !slots.ok()) return ENOMEM;
   for (uint64_t cluster = 0; cluster < clusters; ++cluster) {
-    const uint64_t unused = free_[cluster] | bad_[cluster] | kept_[cluster];
-    const uint64_t owned = Existing(cluster) & ~unused;
+    const uint64_t owned = Existing(cluster) & ~NotInUse(cluster);
     count += BitsOf(owned);
     if (owned != 0) slots[cluster] = owned;  // what is not touched takes no memory
   }
@@ -177,9 +237,10 @@ void SlotMap::BecomeBorrowed() {
     bad_slots += BitsOf(bad_[cluster]);
   }
   own_.most.store(free_.size() * kClusterSlots - 1);
-  own_.usable.store(end_.value() - 1 - bad_slots);
+  const uint64_t usable_slots = end_.value() - 1 - bad_slots - discarded().value();
+  own_.usable.store(usable_slots);
   own_.bad.store(bad_slots);
-  own_.used.store(end_.value() - 1 - bad_slots - free_slots);
+  own_.used.store(usable_slots - free_slots);
   for (uint64_t cluster = 0; cluster < kept_.size(); ++cluster) {
     if (kept_[cluster] != 0) GiveUpKept(cluster, kept_[cluster]);
   }
@@ -190,9 +251,8 @@ void SlotMap::Retire(SlotIndex slot) {
   USERPAGER_CHECK(slot > kNoSlot && slot < end_, "a slot is retired that does not exist",
                   slot.value());
   const Piece piece = FirstPiece(slot.value(), 1);
-  const uint64_t unused = free_[piece.cluster] | bad_[piece.cluster] | KeptOf(piece.cluster);
-  USERPAGER_CHECK((unused & piece.mask) == 0, "a slot is retired that is not in use",
-                  slot.value());
+  USERPAGER_CHECK((NotInUse(piece.cluster) & piece.mask) == 0,
+                  "a slot is retired that is not in use", slot.value());
   bad_[piece.cluster] |= piece.mask;
   gauges_->used.fetch_sub(1, std::memory_order_relaxed);
   gauges_->usable.fetch_sub(1, std::memory_order_relaxed);
@@ -269,6 +329,7 @@ bool SlotMap::CheckConsistency() const {
   uint64_t free_slots = 0;
   uint64_t bad_slots = 0;
   uint64_t kept_slots = 0;
+  uint64_t discarded_slots = 0;
   for (uint64_t cluster = 0; cluster < free_.size(); ++cluster) {
     if ((free_[cluster] & bad_[cluster]) != 0) return false;
     if (with_free_.Test(cluster) != (free_[cluster] != 0)) return false;
@@ -276,14 +337,18 @@ bool SlotMap::CheckConsistency() const {
     const uint64_t kept = KeptOf(cluster);
     if (((free_[cluster] | bad_[cluster]) & kept) != 0) return false;
     if ((kept & ~loans_.Lent(cluster)) != 0) return false;
-    if (((free_[cluster] | bad_[cluster] | kept) & ~Existing(cluster)) != 0) return false;
+    const uint64_t discarded = DiscardedOf(cluster);
+    if (((free_[cluster] | bad_[cluster] | kept) & discarded) != 0) return false;
+    if ((NotInUse(cluster) & ~Existing(cluster)) != 0) return false;
     free_slots += BitsOf(free_[cluster]);
     bad_slots += BitsOf(bad_[cluster]);
     kept_slots += BitsOf(kept);
+    discarded_slots += BitsOf(discarded);
   }
   const uint64_t existing_slots = end_.value() - uint64_t{1};
   return bad().value() == bad_slots && kept().value() == kept_slots &&
-         usable().value() == existing_slots - bad_slots &&
+         discarded().value() == discarded_slots &&
+         usable().value() == existing_slots - bad_slots - discarded_slots &&
          used().value() + free_slots == usable().value();
 }
 

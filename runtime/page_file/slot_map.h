@@ -54,6 +54,18 @@ class SlotMap {
   // `slot` is used.
   void Retire(SlotIndex slot);
 
+  // Takes up to `most` free slots that are neighbours out of service, in whole clusters, so that
+  // their disk space can be given back. An empty run where no cluster is free as a whole.
+  SlotRun Discard(PageCount most);
+  // Their disk space has been given back: for the statistics.
+  void CountDiscarded(PageCount slots) {
+    gauges_->discarded.fetch_add(slots.value(), std::memory_order_relaxed);
+  }
+  // The first slots that Discard took and that are neighbours, up to `most`. Empty: there is none.
+  SlotRun FindDiscarded(PageCount most) const;
+  // Ends Discard for the run, or a part of it: the slots have disk space, and are free.
+  void Restore(SlotRun run);
+
   // Lends the slots in use, but for kept ones, to whoever holds the life line's other end; takes
   // the watched end. Errors as SlotLoans::Add.
   Errno Lend(int life_line);
@@ -68,6 +80,10 @@ class SlotMap {
   PageCount usable() const { return PageCount(gauges_->usable.load(std::memory_order_relaxed)); }
   PageCount used() const { return PageCount(gauges_->used.load(std::memory_order_relaxed)); }
   PageCount bad() const { return PageCount(gauges_->bad.load(std::memory_order_relaxed)); }
+  // Out of service since Discard.
+  PageCount discarded() const {
+    return PageCount(discarded_count_.load(std::memory_order_relaxed));
+  }
   // Of the used ones, those that are kept for borrowers alone.
   PageCount kept() const { return PageCount(kept_count_.load(std::memory_order_relaxed)); }
   // Slots that are lent, as SlotLoans counts them.
@@ -78,6 +94,8 @@ class SlotMap {
 
  private:
   uint64_t KeptOf(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  uint64_t DiscardedOf(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  uint64_t NotInUse(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   uint64_t Existing(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void GiveUpKept(uint64_t cluster, uint64_t mask) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void SetFree(uint64_t cluster, uint64_t mask) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -92,15 +110,18 @@ class SlotMap {
   // One bit a slot: free bits are set only for slots that exist, are not used and not bad.
   ArenaArray<uint64_t> free_ ABSL_GUARDED_BY(lock_);
   ArenaArray<uint64_t> bad_ ABSL_GUARDED_BY(lock_);
-  ArenaArray<uint64_t> kept_ ABSL_GUARDED_BY(lock_);  // made by the first Lend
+  ArenaArray<uint64_t> kept_ ABSL_GUARDED_BY(lock_);       // made by the first Lend
+  ArenaArray<uint64_t> discarded_ ABSL_GUARDED_BY(lock_);  // made by the first Discard
   SlotLoans loans_ ABSL_GUARDED_BY(lock_);
   // Clusters (words of free_) with any slot free, and those with all.
   BitTree with_free_ ABSL_GUARDED_BY(lock_);
   BitTree all_free_ ABSL_GUARDED_BY(lock_);
   SlotIndex end_ ABSL_GUARDED_BY(lock_){1};
   SlotIndex next_ ABSL_GUARDED_BY(lock_){1};  // where the search for the next run begins
+  uint64_t next_discard_ ABSL_GUARDED_BY(lock_) = 0;  // the same for Discard, a cluster
   // Changed under the lock only, read by anyone.
   std::atomic<uint64_t> kept_count_{0};
+  std::atomic<uint64_t> discarded_count_{0};
   std::atomic<uint64_t> lent_count_{0};
   SlotGauges own_;
   SlotGauges* gauges_ = &own_;

@@ -126,6 +126,7 @@ void Shard::Answered(FaultKind kind, const Fault& fault, PageRange run) {
   ++counters_.faults[index];
   counters_.latency[index].Record(now_ns - fault.seen_ns);
   if (kind == FaultKind::kHard) polling_.OnAnswered(1, now_ns - fault.seen_ns);
+  counters_.longest_wait.Note(now_ns - fault.seen_ns);
   if (options_.samples != nullptr && options_.samples->IsNext()) TellSample(fault.page);
   trace_.FaultEnded(kind, fault.page, run, fault.thread_id, fault.seen_ns, now_ns);
 }
@@ -265,11 +266,14 @@ void Shard::RetryQueued() {
       const bool urgent = transfers_.under_way() == 0;
       const Fault fault{waiting.page,      waiting.write,   false,
                         waiting.thread_id, waiting.seen_ns, urgent};
-      if (Service(*stripe, fault) == Answer::kNoMemory) {
+      const Answer answer = Service(*stripe, fault);
+      if (answer == Answer::kNoMemory) {
         SetPte(*stripe, waiting.page, stripe->Load(waiting.page).WithQueued(true));
         AskPeers();
         return;
       }
+      // Whatever it was answered with.
+      if (answer == Answer::kDone) counters_.longest_wait.Note(NowNanoseconds() - waiting.seen_ns);
     }
     stuck_turns_ = 0;
     queue_.PopFront();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sync_point.h"
 #include "runtime/page_file/checksum.h"
 #include "runtime/pager/shard.h"
@@ -169,6 +170,7 @@ void Shard::InstalledRead(Stripe& stripe, const Transfer& transfer, unsigned i) 
   SetPte(stripe, page, pte);
   EnterWorkingSet(frame, pte, demanded ? Arrival::kHardFault : Arrival::kReadAhead);
   ++counters_.pages_in;
+  NoteWait(transfer, i);
   if (demanded) {
     Answered(FaultKind::kHard,
              {page, false, false, transfer.demand_thread, transfer.started_ns, false},
@@ -184,7 +186,18 @@ void Shard::AbandonRead(Stripe& stripe, const Transfer& transfer, unsigned i) {
                            .WithAhead(false));
   ledger_.Return(PageCount(1));
   --reading_pages_;
+  NoteWait(transfer, i);
   platform_.Wake(PageRange(page, PageCount(1)));
+}
+
+// Page i is answered: whoever waited for it goes on.
+void Shard::NoteWait(const Transfer& transfer, unsigned i) {
+  const uint64_t now_ns = NowNanoseconds();
+  if (transfer.pages[i] == transfer.demand_page) {
+    counters_.longest_wait.Note(now_ns - transfer.started_ns);
+  } else if ((transfer.awaited >> i & 1) != 0) {
+    counters_.longest_wait.Note(now_ns - transfer.awaited_since_ns);
+  }
 }
 
 // The page file failed to give the page back. Touching it raises SIGBUS from now on; no other page
@@ -214,6 +227,7 @@ void Shard::LosePage(Stripe& stripe, const Transfer& transfer, unsigned i, int64
   ledger_.Return(PageCount(1));
   --reading_pages_;
   ++counters_.lost_pages;
+  NoteWait(transfer, i);
   // Without memory for the mark now, it is made when the page is asked for again.
   const Errno error = platform_.Poison(page);
   USERPAGER_CHECK(error == 0 || error == ENOMEM, "a lost page could not be poisoned", error);

@@ -88,7 +88,7 @@ Errno Pager::Start(const PagerOptions& options, LogLine* error) {
     features_.kernel_faults = false;
   }
   const PageFileOptions file{options.page_file_path, options.page_file_max_bytes,
-                             options.for_children};
+                             options.for_children, options.discard};
   if (const Errno failed = page_file_.Open(file, error); failed != 0) return failed;
   frames_.set_limit(options.memory_limit);
   if (options.record_to != nullptr) StartRecording();

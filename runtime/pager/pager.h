@@ -60,6 +60,7 @@ struct PagerOptions {
   bool for_children = false;  // forked children page on their own
   bool encrypt = false;  // what is written to the page file (SlotCipher)
   bool polling = true;   // CPUs are kept awake for reads, where that pays (HaltPoller)
+  bool discard = false;  // free slots may lose their disk space (PageFile::GiveBackSpace)
   uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
   // gives outlives the pager and stays the test's.
@@ -265,6 +266,11 @@ class Pager {
   const PlatformFeatures& features() const { return features_; }
   const FrameLedger& frames() const { return frames_; }
   const PageFile& page_file() const { return page_file_; }
+  // As PageFile's.
+  template <typename Take>
+  bool GiveBackSpace(Take take) {
+    return page_file_.GiveBackSpace(take);
+  }
   IoEngineKind io() const { return options_.io; }
   bool uses_move() const;
   // The sums over all shards.

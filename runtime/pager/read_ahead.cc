@@ -203,6 +203,7 @@ void Shard::AwaitRead(Stripe& stripe, const Fault& fault) {
   const PageIndex* found = std::find<const PageIndex*>(transfer.pages, end, fault.page);
   USERPAGER_CHECK(found != end, "a page is being read by a transfer that does not have it",
                   AddressOf(fault.page));
+  if (transfer.awaited == 0) transfer.awaited_since_ns = fault.seen_ns;
   transfer.awaited |= uint64_t{1} << (found - transfer.pages);
   const ReadStreams::Plan plan =
       NoteTouch(stripe, fault.thread_id, fault.page, ReadStreams::Touch::kAwaits);

@@ -371,6 +371,7 @@ class Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AbandonRead(Stripe& stripe, const Transfer& transfer, unsigned i)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteWait(const Transfer& transfer, unsigned i);
   void LosePage(Stripe& stripe, const Transfer& transfer, unsigned i, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Stripe* StripeReading(uint32_t index, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

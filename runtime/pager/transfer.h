@@ -43,6 +43,7 @@ struct Transfer {
   uint64_t started_ns = 0;      // when that fault was seen; of a write: when it began
   PageIndex marker;             // of a read: not to be mapped (ReadStreams), or none (0)
   uint64_t awaited = 0;   // of a read: bit i: somebody waits for page i
+  uint64_t awaited_since_ns = 0;  // with `awaited`: when the first of these faults was seen
   uint64_t detached = 0;  // of a write in place: bit i: the frame of page i is the transfer's now
   PageIndex pages[kTransferPages];
   FrameIndex frames[kTransferPages];  // of a write

@@ -59,6 +59,7 @@ TEST(OptionsTest, Defaults) {
   EXPECT_EQ(options.faults, USERPAGER_FAULTS_THREAD);
   EXPECT_EQ(options.polling, USERPAGER_POLLING_AUTO);
   EXPECT_EQ(options.stats_page, USERPAGER_STATS_PAGE_ON);
+  EXPECT_EQ(options.discard, USERPAGER_DISCARD_OFF);
   LogLine error;
   EXPECT_EQ(CheckOptions(options, &error), 0) << error.text();
 }
@@ -83,6 +84,8 @@ TEST(OptionsTest, AllKeys) {
   EXPECT_EQ(Parsed("policy:fifo").policy, USERPAGER_POLICY_FIFO);
   EXPECT_EQ(Parsed("encrypt:aes-xts").encrypt, USERPAGER_ENCRYPT_AES_XTS);
   EXPECT_EQ(Parsed("encrypt:off").encrypt, USERPAGER_ENCRYPT_OFF);
+  EXPECT_EQ(Parsed("discard:on").discard, USERPAGER_DISCARD_ON);
+  EXPECT_EQ(Parsed("discard:off").discard, USERPAGER_DISCARD_OFF);
   EXPECT_EQ(Parsed("without:poison+guard").without,
             uint64_t{USERPAGER_FEATURE_POISON | USERPAGER_FEATURE_GUARD});
   EXPECT_EQ(Parsed("without:all").without, uint64_t{USERPAGER_FEATURE_ALL});
@@ -132,8 +135,9 @@ TEST(OptionsTest, SizesThatAreNone) {
 TEST(OptionsTest, BadValuesAreNamed) {
   for (const char* text : {"shards:0", "shards:65", "shards:two", "shards:1M", "shards:",
                            "commit:maybe", "commit:STRICT", "io:aio", "move:on", "faults:signal",
-                           "policy:lru", "page_file:", "encrypt:on", "without:", "without:move+",
-                           "without:Move", "without:move+uring"}) {
+                           "policy:lru", "page_file:", "encrypt:on", "discard:yes",
+                           "without:", "without:move+", "without:Move",
+                           "without:move+uring"}) {
     const std::string item = text;
     const size_t colon = item.find(':');
     const std::string message = Refusal(item);
@@ -148,7 +152,7 @@ TEST(OptionsTest, UnknownKeysAreNamedTogetherWithTheKnown) {
   EXPECT_TRUE(Names(message, "test: unknown option \"memori\"")) << message;
   EXPECT_TRUE(Names(message,
                     "memory, page_file, page_file_max, shards, commit, io, move, faults, policy, "
-                    "polling, stats_page, encrypt and without"));
+                    "polling, stats_page, encrypt, discard and without"));
   EXPECT_TRUE(Names(Refusal("memory:1G,"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal(",memory:1G"), "unknown option \"\""));
   EXPECT_TRUE(Names(Refusal("memory:1G,,shards:1"), "unknown option \"\""));
@@ -191,7 +195,7 @@ TEST(OptionsTest, CheckFindsEachBadField) {
   EXPECT_TRUE(broken([](userpager_options* o) { o->shards = Pager::kMaxShards + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->stats_page, 7, 4); }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->polling, 7, 4); }));
-  EXPECT_TRUE(broken([](userpager_options* o) { o->reserved_32 = 1; }));
+  EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->discard, 7, 4); }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->reserved[11] = 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { o->without = USERPAGER_FEATURE_ALL + 1; }));
   EXPECT_TRUE(broken([](userpager_options* o) { memset(&o->encrypt, 7, sizeof o->encrypt); }));

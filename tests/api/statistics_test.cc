@@ -42,6 +42,7 @@ TEST_F(StatisticsTest, FirstTouchesAreDemandZeroFaults) {
   EXPECT_EQ(after.demand_zero_faults, before.demand_zero_faults + 1);
   EXPECT_EQ(after.demand_zero_latency.count, before.demand_zero_latency.count + 1);
   EXPECT_GT(after.demand_zero_latency.max_ns, 0u);
+  EXPECT_GE(after.fault_longest_wait_ns, after.demand_zero_latency.max_ns);
   EXPECT_GE(after.resident_bytes, kP);
   Release(base);
 }
@@ -81,6 +82,10 @@ TEST_F(StatisticsTest, PagingIsCounted) {
   EXPECT_LE(after.hard_latency.p50_ns, after.hard_latency.p99_ns);
   EXPECT_LE(after.hard_latency.p99_ns, after.hard_latency.p999_ns);
   EXPECT_LE(after.hard_latency.p999_ns, after.hard_latency.max_ns);
+  for (const userpager_latency& one : {after.demand_zero_latency, after.soft_latency,
+                                       after.hard_latency, after.write_protect_latency}) {
+    EXPECT_GE(after.fault_longest_wait_ns, one.max_ns);
+  }
   Release(base);
 }
 

@@ -162,6 +162,33 @@ TEST_F(PageFileDeviceTest, BlankDeviceIsTakenAndTakenAgain) {
   }
 }
 
+TEST_F(PageFileDeviceTest, FreeSlotsAreDiscardedOfADevice) {
+  const std::string image = directory_ / "image";
+  ASSERT_TRUE(MakeSparseFile(image, 8 * kMiB));
+  LoopDevice device(image);
+  if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+  PageFile file;
+  LogLine line;
+  ASSERT_EQ(file.Open({device.path(), 8 * kMiB, false, true}, &line), 0) << line.text();
+  ASSERT_EQ(file.Grow(file.max_usable()), 0);
+  const std::string bytes(file.max_usable().value() * kPageBytes, 'x');
+  ASSERT_EQ(pwrite(device.descriptor(), bytes.data(), bytes.size(), kPageBytes),
+            static_cast<ssize_t>(bytes.size()));
+  ASSERT_EQ(fsync(device.descriptor()), 0);
+  struct stat before {};
+  ASSERT_EQ(stat(image.c_str(), &before), 0);
+  const auto all = [](SlotMap& slots) { return slots.Discard(PageFile::kMostGivenBack); };
+  while (file.GiveBackSpace(all)) {
+  }
+  EXPECT_TRUE(file.discards()) << "this kernel's loop devices discard";
+  EXPECT_GT(file.discarded().value(), 1900u);
+  struct stat after {};
+  ASSERT_EQ(stat(image.c_str(), &after), 0);
+  EXPECT_LT(after.st_blocks, before.st_blocks / 4);
+  EXPECT_EQ(file.Grow(file.max_usable()), 0);
+  EXPECT_EQ(file.usable(), file.max_usable());
+}
+
 TEST_F(PageFileDeviceTest, DeviceWithSomethingOnItIsRefusedAndUnchanged) {
   // Where ext4, swap, md and btrfs have their first bytes.
   for (const uint64_t at : {uint64_t{1024}, uint64_t{4086}, uint64_t{4096}, uint64_t{65536 + 64}}) {

@@ -64,12 +64,42 @@ class Model {
     ++bad_;
   }
 
+  // Slots whose disk space is to be given back come from whole clusters that are free.
+  void Discard(uint64_t most) {
+    const bool whole_cluster = HasWholeCluster();
+    const SlotRun run = map_->Discard(PageCount(most));
+    ASSERT_EQ(run.count > PageCount(0), whole_cluster && most >= kCluster);
+    ASSERT_LE(run.count.value(), most);
+    ASSERT_EQ(run.count.value() % kCluster, 0u);
+    ASSERT_EQ(run.first.value() % kCluster, 0u);
+    for (uint64_t i = 0; i < run.count.value(); ++i) {
+      const uint32_t slot = (run.first + PageCount(i)).value();
+      ASSERT_EQ(free_.erase(slot), 1u) << "slot " << slot << " was not free";
+      discarded_.insert(slot);
+    }
+  }
+
+  void Restore(uint64_t most) {
+    const SlotRun run = map_->FindDiscarded(PageCount(most));
+    ASSERT_EQ(run.count == PageCount(0), discarded_.empty());
+    if (discarded_.empty()) return;
+    ASSERT_EQ(run.first.value(), *discarded_.begin());
+    ASSERT_LE(run.count.value(), most);
+    for (uint64_t i = 0; i < run.count.value(); ++i) {
+      const uint32_t slot = (run.first + PageCount(i)).value();
+      ASSERT_EQ(discarded_.erase(slot), 1u);
+      free_.insert(slot);
+    }
+    map_->Restore(run);
+  }
+
   void Compare() const {
     ASSERT_TRUE(map_->CheckConsistency());
     ASSERT_EQ(map_->end().value(), end_);
     ASSERT_EQ(map_->used().value(), used_.size());
     ASSERT_EQ(map_->usable().value(), used_.size() + free_.size());
     ASSERT_EQ(map_->bad().value(), bad_);
+    ASSERT_EQ(map_->discarded().value(), discarded_.size());
   }
 
   uint32_t end() const { return end_; }
@@ -89,6 +119,7 @@ class Model {
   uint64_t bad_ = 0;
   std::set<uint32_t> free_;
   std::vector<uint32_t> used_;
+  std::set<uint32_t> discarded_;
 };
 
 TEST(SlotMap, AgreesWithAModelUnderRandomOperations) {
@@ -106,6 +137,10 @@ TEST(SlotMap, AgreesWithAModelUnderRandomOperations) {
       model.Extend(static_cast<uint32_t>(model.end() + random() % (kSlots + 2 - model.end())));
     } else if (dice == 98 && step % 4 == 0) {
       model.Retire(&random);
+    } else if (dice == 97) {
+      model.Discard(random() % 400);
+    } else if (dice == 96) {
+      model.Restore(1 + random() % 100);
     } else if (dice < taking) {
       model.Allocate(1 + random() % (dice % 2 == 0 ? 8 : 300));
     } else {

@@ -99,7 +99,9 @@ TEST(StatCommandTest, ShowsARunningProcess) {
                   "import json, sys; print(json.loads(sys.argv[1])['shards'])", json});
   EXPECT_EQ("1\n", check.output) << check.complaints;
 
+  EXPECT_LT(0u, NumberIn(json, "fault_longest_wait_ns"));
   const std::string text = Tool({"stat", pid}).output;
+  EXPECT_NE(std::string::npos, text.find("FaultLongestWait:")) << text;
   EXPECT_NE(std::string::npos, text.find("\nMemoryLimit:                        8192 kB\n"))
       << text;
   const std::string metrics = Tool({"stat", "--prometheus", pid}).output;

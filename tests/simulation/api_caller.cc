@@ -123,6 +123,7 @@ void ApiCaller::Begin(Call call) {
     case Call::kGrow:
       (void)machine_.page_file.Grow(machine_.page_file.usable() + PageCount(1));
       return;
+    case Call::kGiveBack: return GiveBackSpace();
   }
 }
 
@@ -162,6 +163,23 @@ uint64_t ApiCaller::CommitLimit(uint64_t memory_limit) const {
   const uint64_t kept = machine_.scenario.most_bad_writes > 0 ? kSlotsForFailures : 0;
   const uint64_t most = memory_limit - held_back + machine_.page_file.usable().value();
   return most > kept ? most - kept : 0;
+}
+
+// As Reservations::GiveBackSpace, but that nothing more than what is promised keeps its space.
+void ApiCaller::GiveBackSpace() {
+  uint64_t limit = machine_.ledger.limit().value();
+  if (lowering_) limit = std::min(limit, limit_before_.value());
+  const uint64_t promised = machine_.CountCommitted();
+  const uint64_t possible = CommitLimit(limit);
+  const uint64_t spare = possible > promised ? possible - promised : 0;
+  SlotRun given;
+  (void)machine_.page_file.GiveBackSpace([&](SlotMap& slots) {
+    given = slots.Discard(PageCount(std::min(spare, machine_.dice.Between(64, 512))));
+    return given;
+  });
+  for (uint64_t i = 0; i < given.count.value(); ++i) {
+    machine_.store.Forget(given.first + PageCount(i));
+  }
 }
 
 bool ApiCaller::MayCommit(uint64_t pages) {

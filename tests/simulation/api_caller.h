@@ -64,6 +64,7 @@ class ApiCaller {
   bool HasTransfers();
   PageRange AnyRange(const Reservation& reservation);
   Protection AnyProtection();
+  void GiveBackSpace();
   bool MayCommit(uint64_t pages);
   uint64_t CommitLimit(uint64_t memory_limit) const;
 

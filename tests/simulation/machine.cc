@@ -38,7 +38,8 @@ Machine::Machine(const Scenario& the_scenario)
       store(the_scenario, platform, page_file, dice, verdict) {
   simulated_now_ns.store(now_ns_, std::memory_order_relaxed);
   LogLine line;
-  const PageFileOptions file{PageFileDirectory(), scenario.file_pages * kPageBytes};
+  const PageFileOptions file{PageFileDirectory(), scenario.file_pages * kPageBytes,
+                             false, true};
   if (page_file.Open(file, &line) != 0) {
     verdict.Fail(line.c_str());
     return;

@@ -49,8 +49,9 @@ enum class Call : uint8_t {
   kBringIn,
   kLimit,
   kGrow,
+  kGiveBack,
 };
-inline constexpr unsigned kCallKinds = 11;
+inline constexpr unsigned kCallKinds = 12;
 
 // All rates are per mille of the chances to happen.
 struct PlatformFaults {

@@ -37,6 +37,8 @@ class SimulatedStore {
   // Up to `most` of the shard's transfers that are done, in any order.
   std::vector<IoCompletion> TakeCompletions(unsigned shard, size_t most);
 
+  // The slot's disk space was given back.
+  void Forget(SlotIndex slot) { slots_[slot.value()].bytes = nullptr; }
   // What the slot holds; nullptr where it was never written.
   const PageBytes* ContentOf(SlotIndex slot) const;
   // The device did something wrong to what was written there last.

@@ -26,6 +26,7 @@ inline constexpr Refusal kRefusals[] = {
     {CallKind::kOpen, EMFILE},        {CallKind::kDescriptor, EMFILE},
     {CallKind::kThread, EAGAIN},      {CallKind::kRing, EPERM},
     {CallKind::kGrow, ENOSPC},        {CallKind::kGrow, EIO},
+    {CallKind::kPunch, EOPNOTSUPP},   {CallKind::kPunch, EIO},
     {CallKind::kTruncate, EIO},       {CallKind::kLook, EIO},
     {CallKind::kReadFile, EIO},       {CallKind::kWriteFile, EIO},
 };
