@@ -14,6 +14,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sync_point.h"
 #include "runtime/pager/pager.h"
 #include "runtime/pager/shard.h"
 #include "runtime/pager/shard_thread.h"
@@ -88,8 +89,28 @@ void Shard::KeepOrLeave(uint32_t index) {
     unsent_[unsent_count_++] = index;
     return;
   }
+  transfers_[index].reader = answering_inline_->message.thread_id;
   answering_inline_->read = {index, transfer.parts[0].iov_base, transfer.parts[0].iov_len,
                              page_file_.OffsetOf(transfer.first_slot)};
+}
+
+// A thread that a seccomp filter kills, say, does not come back from its read: whoever else waits
+// for the page would wait for ever. A thread that has its number since then is taken for it, and
+// the read is taken over when that one has ended too.
+unsigned Shard::TakeOverReads(uint32_t* ended) {
+  LockHolder hold(mutex_);
+  unsigned taken = 0;
+  for (uint32_t index = 1; index <= transfers_.most(); ++index) {
+    Transfer& transfer = transfers_[index];
+    if (transfer.kind != TransferKind::kRead || transfer.reader == 0) continue;
+    // No signal is sent: the call only looks for the thread.
+    if (syscall(SYS_tgkill, getpid(), transfer.reader, 0) == 0 || errno != ESRCH) continue;
+    *ended = transfer.reader;
+    transfer.reader = 0;
+    SendRead(index);
+    ++taken;
+  }
+  return taken;
 }
 
 void Shard::SendUnsent() {
@@ -114,6 +135,7 @@ InlineNext ShardThread::AnswerInline(const FaultMessage& message) {
   if (fault.wants_turn) Kick();
   if (shard_->TakeWantsPolling()) poller_.Hold(NowNanoseconds() + kPollingNs);
   while (next == InlineNext::kRead) {
+    USERPAGER_SYNC_POINT("inline:before_read", message.address);
     const int64_t result = ReadNow(page_file_.descriptor(), fault.read);
     next = shard_->EndInlineRead(&fault, result);
     if (fault.wants_turn) Kick();

@@ -244,6 +244,9 @@ class Shard {
   bool is_frozen() const { return frozen_.load(std::memory_order_relaxed); }
   // Nothing is under way that would answer a thread which waits.
   bool is_idle() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Has the engine do the reads of threads that were to do them themselves (faults:inline) and have
+  // ended. Returns how many, and one of the threads. By the shard's thread.
+  unsigned TakeOverReads(uint32_t* ended) ABSL_LOCKS_EXCLUDED(mutex_);
   // The threads that wait while that is so, and whose messages have been handed to Step.
   uint64_t ForgottenWaiters() ABSL_LOCKS_EXCLUDED(mutex_);
   // How much there is of everything, for a line that tells of trouble.

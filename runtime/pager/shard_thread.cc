@@ -157,6 +157,7 @@ void ShardThread::Run() {
   while (shard_->has_transfers()) {
     // What a faulting thread reads itself does not come through the engine.
     if (delivery_ == FaultDelivery::kSignals) timeout_ns = std::min(timeout_ns, kMillisecond);
+    TakeOverReads();
     Turn(&timeout_ns);
   }
 }

@@ -82,6 +82,7 @@ class ShardThread {
   void LookAtStall(const FaultCounts& waiting);
   [[noreturn]] void StopForOwnFault();
   void CheckParkingPlace(const FaultMessage& fault) const;
+  void TakeOverReads();
   bool SuspectsForgotten();
   void WakeForgotten(bool found_messages);
 

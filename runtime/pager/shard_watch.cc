@@ -86,6 +86,18 @@ void ShardThread::CheckParkingPlace(const FaultMessage& fault) const {
                   fault.address);
 }
 
+void ShardThread::TakeOverReads() {
+  if (delivery_ != FaultDelivery::kSignals) return;
+  uint32_t ended = 0;
+  const unsigned taken = shard_->TakeOverReads(&ended);
+  if (taken == 0) return;
+  LogLine line;
+  line << "thread " << ended << " has ended while it read a page of shard " << options_.index
+       << " for itself (faults:inline), which others may wait for; the pager reads it instead ("
+       << taken << " read(s))";
+  line.Write();
+}
+
 // At the end of a turn: whether the watchdog asked, and threads wait for nothing. A message that
 // came to the ring after it was last looked at is not known to the shard yet: so the answer counts
 // only if the next look, at once, finds none.
@@ -93,6 +105,7 @@ bool ShardThread::SuspectsForgotten() {
   if (!audit_asked_.load(std::memory_order_relaxed)) return false;
   audit_asked_.store(false, std::memory_order_relaxed);
   suspected_ = 0;
+  TakeOverReads();
   if (shard_->is_idle()) {
     busy_audits_ = 0;
     suspected_ = shard_->ForgottenWaiters();

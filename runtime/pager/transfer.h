@@ -40,6 +40,7 @@ struct Transfer {
   SlotIndex first_slot;
   PageIndex demand_page;        // of a read: the page that somebody waits for
   uint32_t demand_thread = 0;   // who, or 0
+  uint32_t reader = 0;          // of a read: the thread that does it itself; 0: the engine does
   uint64_t started_ns = 0;      // when that fault was seen; of a write: when it began
   PageIndex marker;             // of a read: not to be mapped (ReadStreams), or none (0)
   uint64_t awaited = 0;   // of a read: bit i: somebody waits for page i

@@ -8,6 +8,8 @@
 //            process is stopped with the reason;
 //          - a thread of the program that waits although the shard has nothing under way that
 //            would answer it: it is sent to look again, and a line tells it with the shard's state;
+//          - with faults:inline, a thread of the program that has ended while it read a page for
+//            itself, while others wait for the page: the shard's thread reads it, and a line tells;
 //          - a shard that does not get to read its messages: a line tells what it waits for.
 // Also gives back what the page file kept for forked children that have gone.
 // Flow:    Watch (shard_watch.cc) of each shard once in a period, a second. Where threads wait at

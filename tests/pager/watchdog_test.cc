@@ -135,6 +135,107 @@ INSTANTIATE_TEST_SUITE_P(Roads, WatchdogTest,
                                          Road{true, IoEngineKind::kThreads, 1}),
                          [](const auto& tested) { return tested.param.Name(); });
 
+// Threads that read for themselves, and one that never comes back from it.
+class WatchdogInlineTest : public testing::TestWithParam<IoEngineKind> {
+ protected:
+  static constexpr uint64_t kWord = 7;
+
+  void SetUp() override {
+    PagerOptions options =
+        RunningPager::Options(Road{true, GetParam(), 1, FaultDelivery::kSignals}, 256);
+    options.watch_period_ns = kPeriodNs;
+    if (!pager_.Start(options)) GTEST_SKIP() << pager_.why();
+    Vad* vad = pager_.Reserve(1);
+    page_ = vad->range.begin;
+    FirstWord(page_) = kWord;
+    ASSERT_TRUE(pager_.PushOut(*vad));
+  }
+  void TearDown() override { SyncPoints::ClearAll(); }
+
+  // The first thread that is about to read the page does that; the others go on.
+  void AtFirstRead(std::function<void()> action) {
+    SyncPoints::Set("inline:before_read", [this, action = std::move(action)](uint64_t) {
+      if (!reached_.exchange(true)) action();
+    });
+  }
+  // A thread that touches the page and does not come back.
+  void StartFirst() {
+    std::thread([this] { [[maybe_unused]] const uint64_t word = FirstWord(page_); }).detach();
+  }
+  // Has another thread touch the page, which waits for the first one's read.
+  void AwaitSecond(std::atomic<uint64_t>* word, std::thread* second) {
+    *second = std::thread([this, word] { word->store(FirstWord(page_)); });
+  }
+
+  RunningPager pager_;
+  PageIndex page_;
+  std::atomic<bool> reached_{false};
+};
+
+TEST_P(WatchdogInlineTest, TheReadOfAThreadThatHasEndedIsTakenOver) {
+  CapturedLog log;
+  std::atomic<pid_t> reader{0};
+  AtFirstRead([&] {
+    reader.store(static_cast<pid_t>(syscall(SYS_gettid)));
+    syscall(SYS_exit, 0);
+  });
+  StartFirst();
+  ASSERT_TRUE(Eventually([&] {
+    return reader.load() != 0 && syscall(SYS_tgkill, getpid(), reader.load(), 0) != 0;
+  }));
+  std::atomic<uint64_t> word{0};
+  std::thread second;
+  AwaitSecond(&word, &second);
+  ASSERT_TRUE(Eventually([&] { return word.load() == kWord; })) << log.Text();
+  second.join();
+  EXPECT_TRUE(log.Has("thread " + std::to_string(reader.load()) + " has ended while it read"))
+      << log.Text();
+  EXPECT_TRUE(pager_->CheckConsistency());
+}
+
+// One that only takes its time is left alone, however long that is.
+TEST_P(WatchdogInlineTest, AThreadThatIsSlowReadsForItself) {
+  CapturedLog log;
+  std::atomic<bool> goes_on{false};
+  AtFirstRead([&] { goes_on.wait(false); });
+  std::atomic<uint64_t> words[2] = {};
+  std::thread first;
+  AwaitSecond(&words[0], &first);
+  ASSERT_TRUE(Eventually([&] { return reached_.load(); }));
+  std::thread second;
+  AwaitSecond(&words[1], &second);
+  // Many looks; the second is sent to look again in some, and waits again.
+  std::this_thread::sleep_for(std::chrono::nanoseconds(50 * kPeriodNs));
+  EXPECT_EQ(words[1].load(), 0u);
+  goes_on.store(true);
+  goes_on.notify_one();
+  first.join();
+  second.join();
+  EXPECT_EQ(words[0].load(), kWord);
+  EXPECT_EQ(words[1].load(), kWord);
+  EXPECT_EQ(log.Text(), "");
+}
+
+// Nobody waits for its page, and the pager ends all the same.
+TEST_P(WatchdogInlineTest, ThePagerEndsAfterSuchAThread) {
+  CapturedLog log;
+  std::atomic<bool> ends{false};
+  AtFirstRead([&] {
+    ends.store(true);
+    syscall(SYS_exit, 0);
+  });
+  StartFirst();
+  ASSERT_TRUE(Eventually([&] { return ends.load(); }));
+  pager_.StopNow();
+  EXPECT_TRUE(log.Has("has ended while it read")) << log.Text();
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, WatchdogInlineTest,
+                         testing::Values(IoEngineKind::kUring, IoEngineKind::kThreads),
+                         [](const auto& tested) {
+                           return tested.param == IoEngineKind::kUring ? "Uring" : "Threads";
+                         });
+
 class WatchdogUnderLoadTest : public testing::TestWithParam<Road> {};
 
 // More looks than any program sees, while everything that pages do happens: no false alarm.
