@@ -30,7 +30,8 @@ constexpr uint64_t kMostCalls = 400;
 
 bool IsDocumented(DWORD error) {
   constexpr DWORD kDocumented[] = {ERROR_NOT_ENOUGH_MEMORY, ERROR_COMMITMENT_LIMIT,
-                                   ERROR_NO_SYSTEM_RESOURCES, ERROR_WORKING_SET_QUOTA};
+                                   ERROR_NO_SYSTEM_RESOURCES, ERROR_WORKING_SET_QUOTA,
+                                   ERROR_PRIVILEGE_NOT_HELD};
   return std::find(std::begin(kDocumented), std::end(kDocumented), error) !=
          std::end(kDocumented);
 }
@@ -287,6 +288,64 @@ TEST_F(SystemCallFailuresTest, ResetAndDiscard) {
               ExpectFilled();
             },
             [&] { ReleaseIt(); }});
+}
+
+TEST_F(SystemCallFailuresTest, OfferAndReclaim) {
+  FailEach({[&] { MixStates(); },
+            [&] {
+              const DWORD error = OfferVirtualMemory(base_, kBytes, VmOfferPriorityLow);
+              if (error != 0) SetLastError(error);
+              return error == 0;
+            },
+            [&] { ExpectFilled(); },
+            [&] {
+              EXPECT_TRUE(ReadFaults(base_));
+              const DWORD error = ReclaimVirtualMemory(base_, kBytes);
+              EXPECT_TRUE(error == 0 || error == ERROR_BUSY) << error;
+              if (error == 0) ExpectFilled();
+              Fill();
+              ExpectFilled();
+            },
+            [&] { ReleaseIt(); }});
+  EXPECT_GT(failed_, 0u);
+}
+
+// What ends an offer makes calls of its own.
+TEST_F(SystemCallFailuresTest, Reclaim) {
+  FailEach({[&] {
+              CommitAnew();
+              EXPECT_EQ(OfferVirtualMemory(base_, kBytes, VmOfferPriorityNormal), 0u);
+            },
+            [&] {
+              const DWORD error = ReclaimVirtualMemory(base_, kBytes);
+              if (error != 0) SetLastError(error);
+              return error == 0;
+            },
+            [] {}, [&] { ExpectFilled(); }, [&] { ReleaseIt(); }});
+}
+
+// Large pages are refused where any of it is, and nothing stays locked or charged.
+TEST_F(SystemCallFailuresTest, LargePages) {
+  const size_t large = GetLargePageMinimum();
+  const auto make = [&] {
+    base_ = Alloc(nullptr, large, MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES, PAGE_READWRITE);
+    return base_ != nullptr;
+  };
+  if (large == 0 || !make()) GTEST_SKIP() << "large pages are not to be had here";
+  ReleaseIt();
+  const uint64_t before = CommitBytes();
+  const uint64_t resident = Stats().resident_bytes;
+  FailEach({[] {}, make,
+            [&] {
+              EXPECT_EQ(CommitBytes(), before);
+              EXPECT_LE(Stats().resident_bytes, resident);
+            },
+            [&] {
+              EXPECT_TRUE(IsZero(base_, large));
+              memset(base_, 1, large);
+            },
+            [&] { ReleaseIt(); }});
+  EXPECT_GT(failed_, 0u);
 }
 
 // A limit of memory that cannot be had stays as it was.
