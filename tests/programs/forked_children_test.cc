@@ -58,6 +58,9 @@ TEST(ForkedChildren, HaveTheirOwnLimitOnSeveralShards) {
 TEST(ForkedChildren, HaveTheirOwnLimitWhereCommitIsStrict) {
   ExpectSilent(RunManaged("HaveTheirOwnLimit", "commit:strict"));
 }
+TEST(ForkedChildren, HaveTheirOwnLimitWhereDiskSpaceIsGivenBack) {
+  ExpectSilent(RunManaged("HaveTheirOwnLimit", "discard:on"));
+}
 TEST(ForkedChildren, HaveNoLocks) { ExpectSilent(RunManaged("HaveNoLocks")); }
 TEST(ForkedChildren, HaveStatistics) { ExpectSilent(RunManaged("HaveStatistics")); }
 TEST(ForkedChildren, MayBeThreadedAndFork) { ExpectSilent(RunManaged("MayBeThreadedAndFork")); }
