@@ -73,7 +73,7 @@ Errno PageFile::Extend(SlotIndex end) {
 
 Errno PageFile::Grow(PageCount slots) {
   if (usable() >= slots) return 0;
-  if (refuses()) return ENOSPC;
+  if (refuses() || slots > max_usable()) return ENOSPC;
   LockHolder hold(growth_lock_);
   // Another thread may have grown it meanwhile.
   if (usable() >= slots) return 0;

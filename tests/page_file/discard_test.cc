@@ -248,6 +248,17 @@ TEST_F(DiscardTest, DiskSpaceThatIsNotToBeHadAgain) {
   EXPECT_GT(n, 3u);
 }
 
+// What can never be promised takes no disk space.
+TEST_F(DiscardTest, TooMuchIsRefusedAtOnce) {
+  GiveBackAll();
+  const PageCount before = file_.discarded();
+  ASSERT_GT(before, PageCount(0));
+  for (const uint64_t slots : {file_.max_usable().value() + 1, UINT64_MAX / kPageBytes}) {
+    EXPECT_EQ(file_.Grow(PageCount(slots)), ENOSPC);
+    EXPECT_EQ(file_.discarded(), before);
+  }
+}
+
 TEST_F(DiscardTest, WithoutTheOptionNothingIsGivenBack) {
   PageFile other;
   LogLine line;
