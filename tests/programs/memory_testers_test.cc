@@ -1,14 +1,38 @@
-// Programs that are made to find memory that does not hold what was written to it.
+// Programs that are made to find memory that does not hold what was written to it. While they run
+// they are looked at from outside: they must stay in their limits, and page.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "tests/programs/process_watch.h"
 #include "tests/programs/program_run.h"
 
 namespace userpager::programs {
 namespace {
 
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+// Beside the limit of each process: stacks, what the C library allocates for itself, the runtime's
+// own data.
+constexpr uint64_t kUnmanagedBytes = 4 * kMiB;
+
+ProgramRun RunWatched(const std::vector<std::string>& command, uint64_t memory_bytes,
+                      RunOptions options) {
+  options.memory = std::to_string(memory_bytes);
+  RunningProgram program(command, options);
+  ProcessWatch watch(program.id());
+  while (!program.HasEnded()) {
+    watch.Look();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GE(watch.most_bytes(), memory_bytes / 2);
+  EXPECT_LE(watch.most_bytes(), memory_bytes + kUnmanagedBytes);
+  EXPECT_GT(watch.pages_out(), memory_bytes / 4096) << "more than memory has";
+  EXPECT_GT(watch.pages_in(), memory_bytes / 4096);
+  return program.Wait();
+}
 
 // It would lock its memory, and test less where it cannot have all of it locked. One that may lock
 // none tests all of it.
@@ -18,12 +42,12 @@ TEST(MemoryTesters, Memtester) {
   }
   if (const std::string why = WhyNotManaged(); !why.empty()) GTEST_SKIP() << why;
   const unsigned mebibytes = 8 * ProgramsScale();
-  const ProgramRun run = RunProgram(
+  const ProgramRun run = RunWatched(
       {"prlimit", "--memlock=0", "setpriv", "--bounding-set", "-ipc_lock", "memtester",
        std::to_string(mebibytes) + "M", "1"},
+      mebibytes * kMiB / 4,
       // Beside its test of addresses: random values and a sequential increment.
-      {.memory = std::to_string(mebibytes / 4) + "M",
-       .environment = {"MEMTESTER_TEST_MASK=0x81"},
+      {.environment = {"MEMTESTER_TEST_MASK=0x81"},
        // Rings count as locked memory.
        .configuration = "page_file_max:4G,io:threads"});
   EXPECT_EQ(0, run.status) << run.output << run.complaints;
@@ -34,22 +58,24 @@ TEST(MemoryTesters, Memtester) {
 }
 
 // Its stressors are forked children. Not the one for brk: that writes to the page before the end of
-// a heap, and with any malloc that does not use brk there is none.
+// a heap, and with any malloc that does not use brk there is none. malloc's blocks are small: each
+// page of a large one has a page table entry of the runtime's, beside the limit, also where it is
+// never touched.
 TEST(MemoryTesters, StressNg) {
   if (!IsThere("stress-ng")) GTEST_SKIP() << "stress-ng is not installed";
   if (const std::string why = WhyNotManaged(); !why.empty()) GTEST_SKIP() << why;
   const std::string scale = std::to_string(ProgramsScale());
-  const ProgramRun run = RunProgram(
+  const ProgramRun run = RunWatched(
       {"stress-ng", "--verify", "--metrics-brief", "--no-rand-seed",
        "--vm", "1", "--vm-bytes", std::to_string(16 * ProgramsScale()) + "m", "--vm-keep",
        "--vm-ops", scale + "000",
-       "--malloc", "1", "--malloc-bytes", "8m", "--malloc-ops", scale + "000",
+       "--malloc", "1", "--malloc-bytes", "256k", "--malloc-ops", scale + "000",
        "--mremap", "1", "--mremap-bytes", "4m", "--mremap-ops", scale + "0",
        "--mprotect", "1", "--mprotect-ops", scale + "00",
        "--munmap", "1", "--munmap-ops", scale,
        "--bigheap", "1", "--bigheap-growth", "64k", "--bigheap-ops", scale + "00",
        "--vm-splice", "1", "--vm-splice-ops", scale + "00"},
-      {.memory = "4M", .configuration = "page_file_max:4G"});
+      4 * kMiB, {.configuration = "page_file_max:4G"});
   EXPECT_EQ(0, run.status) << run.output << run.complaints;
   EXPECT_EQ(std::string::npos, run.output.find("fail:")) << run.output;
   EXPECT_EQ(std::string::npos, run.complaints.find("fail:")) << run.complaints;
