@@ -1,10 +1,16 @@
 // What it costs a program to be started with its memory managed: the whole life of one that does
-// nothing, beside the same without the preload library. Time is for one program, from the fork to
-// the wait.
+// nothing, of one that does little, and of a compiler, which is three programs, beside the same
+// without the preload library. Time is for one run, from the fork to the wait; processor_ms is the
+// processor time of the program and its children.
 #include <benchmark/benchmark.h>
+#include <fcntl.h>
 #include <spawn.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -13,43 +19,72 @@ extern char** environ;
 namespace userpager {
 namespace {
 
-constexpr const char* kProgram = "/bin/true";
+using Texts = std::vector<std::string>;
 
-void RunOnce(benchmark::State& state, std::vector<std::string> more) {
-  std::vector<char*> environment;
-  for (std::string& entry : more) environment.push_back(entry.data());
+std::vector<char*> PointersTo(Texts& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  return pointers;
+}
+
+double Milliseconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+}
+
+void RunOnce(benchmark::State& state, Texts command, Texts more) {
+  std::vector<char*> environment = PointersTo(more);
   for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
   environment.push_back(nullptr);
-  std::string name = kProgram;
-  char* arguments[] = {name.data(), nullptr};
+  std::vector<char*> arguments = PointersTo(command);
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+  double processor_ms = 0;
   for (auto _ : state) {
     pid_t child = 0;
     int status = -1;
-    if (posix_spawn(&child, kProgram, nullptr, nullptr, arguments, environment.data()) != 0 ||
-        waitpid(child, &status, 0) != child || status != 0) {
+    rusage usage{};
+    if (posix_spawnp(&child, arguments[0], &files, nullptr, arguments.data(),
+                     environment.data()) != 0 ||
+        wait4(child, &status, 0, &usage) != child || status != 0) {
       state.SkipWithError("the program could not be run");
       break;
     }
+    processor_ms += Milliseconds(usage.ru_utime) + Milliseconds(usage.ru_stime);
   }
+  posix_spawn_file_actions_destroy(&files);
+  state.counters["processor_ms"] =
+      benchmark::Counter(processor_ms, benchmark::Counter::kAvgIterations);
 }
 
-void Plain(benchmark::State& state) { RunOnce(state, {}); }
-
-void Managed(benchmark::State& state) {
-  RunOnce(state, {"LD_PRELOAD=" USERPAGER_PRELOAD_LIBRARY, "USERPAGER_CONF=memory:64M"});
+void Register(const std::string& program, const Texts& command) {
+  const auto add = [&](const std::string& way, const Texts& more) {
+    benchmark::RegisterBenchmark((way + "/" + program).c_str(), RunOnce, command, more)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  };
+  const std::string library = "LD_PRELOAD=" USERPAGER_PRELOAD_LIBRARY;
+  add("Plain", {});
+  add("Managed", {library, "USERPAGER_CONF=memory:64M"});
+  // Loads OpenSSL's library as well, and makes a key.
+  if (program == "true") add("Encrypted", {library, "USERPAGER_CONF=memory:64M,encrypt:aes-xts"});
 }
-
-BENCHMARK(Plain)->Unit(benchmark::kMillisecond)->UseRealTime();
-// Loads OpenSSL's library as well, and makes a key.
-void Encrypted(benchmark::State& state) {
-  RunOnce(state, {"LD_PRELOAD=" USERPAGER_PRELOAD_LIBRARY,
-                  "USERPAGER_CONF=memory:64M,encrypt:aes-xts"});
-}
-
-BENCHMARK(Managed)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(Encrypted)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
 }  // namespace userpager
 
-BENCHMARK_MAIN();
+int main(int count, char** arguments) {
+  benchmark::Initialize(&count, arguments);
+  if (benchmark::ReportUnrecognizedArguments(count, arguments)) return 2;
+  std::string folder = (std::filesystem::temp_directory_path() / "startup_bench.XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return 1;
+  std::ofstream(folder + "/hello.c")
+      << "#include <stdio.h>\nint main(void) { return puts(\"hello\") < 0; }\n";
+  userpager::Register("true", {"true"});
+  userpager::Register("ls", {"ls", "-l", "/etc"});
+  userpager::Register("compile", {"cc", "-c", "-o", folder + "/hello.o", folder + "/hello.c"});
+  benchmark::RunSpecifiedBenchmarks();
+  std::filesystem::remove_all(folder);
+  return 0;
+}
