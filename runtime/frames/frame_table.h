@@ -70,6 +70,15 @@ struct Frame {
     page_and_list = on ? page_and_list | kStreamed : page_and_list & ~kStreamed;
   }
 
+  // When it was parked, on a clock of the shard's that turns.
+  uint32_t parked_at() const { return static_cast<uint32_t>(page_and_list >> kParkedAtShift); }
+  void set_parked_at(uint32_t time) {
+    const uint64_t low = (uint64_t{1} << kParkedAtShift) - 1;
+    page_and_list = (page_and_list & low) | uint64_t{time} << kParkedAtShift;
+  }
+
+  static constexpr unsigned kParkedAtShift = 58;
+  static constexpr uint32_t kParkedAtValues = 64;
   static constexpr uint64_t kExecutable = uint64_t{1} << 56;
   static constexpr uint64_t kStreamed = uint64_t{1} << 57;
 };

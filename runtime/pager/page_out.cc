@@ -30,7 +30,9 @@ constexpr PageCount kDropsEachWait{32};
 constexpr uint64_t kParkedForEachDropped = 16;
 
 // How far writes may lag behind.
-constexpr uint64_t kMostDue = 4 * kTransferPages;
+constexpr PageCount kMostDue{4 * kTransferPages};
+// Units of Frame::parked_at in the time in which all memory is parked once.
+constexpr uint64_t kParkedAtUnits = 16;
 
 // Free memory is kept between these: page-out begins below the low one and goes on to the high one.
 PageCount LowWatermark(PageCount limit) {
@@ -39,17 +41,16 @@ PageCount LowWatermark(PageCount limit) {
 PageCount HighWatermark(PageCount limit) {
   return PageCount(2 * LowWatermark(limit).value());
 }
+// Parked pages that need no write any more are kept ready for what the high watermark will ask for.
+PageCount CleanReserve(PageCount limit) {
+  return PageCount(2 * HighWatermark(limit).value());
+}
 // Without MOVE a page leaves when it is written: more are on their way than memory is wanted for.
 PageCount WrittenAhead(PageCount limit) {
   return PageCount(std::max<uint64_t>(limit.value() / 16, 4));
 }
 
 }  // namespace
-
-// Parked pages that need no write any more are kept ready for what the high watermark will ask for.
-PageCount Shard::CleanReserve() const {
-  return PageCount(2 * HighWatermark(ledger_.limit()).value());
-}
 
 // How many pages should become free now.
 PageCount Shard::MemoryWanted() const {
@@ -117,8 +118,8 @@ bool Shard::IsWorthWriting() const {
   const PageCount wanted = MemoryWanted();
   const PageCount clean = standby_.count() + writing_pages_;
   const PageCount cluster = std::min(PageCount(kTransferPages), HighWatermark(ledger_.limit()));
-  if (pages >= cluster && clean < wanted + CleanReserve()) return true;
-  if (pages >= cluster && write_due_ >= cluster.value() * kDuePage) return true;
+  if (pages >= cluster && clean < wanted + CleanReserve(ledger_.limit())) return true;
+  if (pages >= cluster && write_due_ >= cluster) return true;
   const bool is_short = ledger_.free() + standby_.count() < wanted;
   if (!options_.use_move) return is_short;
   return is_short && (writes_ == 0 || WritesAreStuck());
@@ -325,6 +326,7 @@ void Shard::ParkedPage(Stripe& stripe, PageIndex page, uint32_t place, bool exec
   Frame& frame = frames_[index];
   frame.place = place;
   frame.set_executable(executable);
+  StampParked(index);
   LeftUnused(page, pte);
   const Pte parked = pte.WithAhead(false);
   if (pte.state() == PageState::kActiveClean) {
@@ -339,6 +341,19 @@ void Shard::ParkedPage(Stripe& stripe, PageIndex page, uint32_t place, bool exec
     SetPte(stripe, page, parked.With(PageState::kModified, index.value()));
     modified_.PushYoungest(frames_, index);
   }
+}
+
+void Shard::StampParked(FrameIndex frame) {
+  const uint64_t unit = std::max<uint64_t>(ledger_.limit().value() / kParkedAtUnits, 1);
+  frames_[frame].set_parked_at(
+      static_cast<uint32_t>(++times_parked_ / unit % Frame::kParkedAtValues));
+}
+
+// By a unit of the stamps at least.
+bool Shard::WasParkedBefore(FrameIndex one, FrameIndex other) const {
+  const uint32_t later = (frames_[other].parked_at() - frames_[one].parked_at()) %
+                         Frame::kParkedAtValues;
+  return later != 0 && later < Frame::kParkedAtValues / 2;
 }
 
 // From the list that it is on: nothing is written from it now.
@@ -423,21 +438,15 @@ void Shard::DropParked(FrameIndex index) {
     return;
   }
   policy_->Dropped(PageHistory(pte.history()));
-  NoteTurn();
+  if (!modified_.empty() && !WasParkedBefore(index, modified_.oldest())) {
+    write_due_ = std::min(write_due_ + PageCount(1), kMostDue);
+  }
   SetPte(*stripe, page,
          pte.With(PageState::kPagedOut, frames_[index].slot.value()).WithAhead(false));
   ++counters_.clean_pages_dropped;
   park_credit_ =
       std::min(park_credit_ + PageCount(kParkedForEachDropped),
                PageCount(kParkedForEachDropped * HighWatermark(ledger_.limit()).value()));
-}
-
-// A clean page was dropped as the oldest: as much of the modified ones has its turn.
-void Shard::NoteTurn() {
-  const uint64_t modified = modified_.count().value();
-  if (modified == 0) return;
-  const uint64_t part = modified * kDuePage / (modified + standby_.count().value());
-  write_due_ = std::min(write_due_ + part, kMostDue * kDuePage);
 }
 
 bool Shard::DropDiscarded() {

@@ -244,6 +244,7 @@ bool Shard::ParkMarker(Stripe& stripe, const Transfer& transfer, unsigned i) {
   frames_[frame].slot = transfer.slot(i);
   frames_[frame].place = place.first;
   frames_[frame].set_streamed(transfer.is_stream);
+  StampParked(frame);
   SetPte(stripe, page, pte.With(PageState::kStandby, frame.value()).WithHistory(0));
   standby_.PushYoungest(frames_, frame, false);
   ++counters_.pages_in;

@@ -259,8 +259,6 @@ class Shard {
   static constexpr unsigned kTransfers = 128;
   // Writes under way at a time: transfers must be left for reads.
   static constexpr unsigned kMostWrites = 16;
-  // The unit of write_due_ is so small a part of a page.
-  static constexpr uint64_t kDuePage = 1024;
   // Longer than a disk that does what it can takes between two writes of many.
   static constexpr uint64_t kStuckWriteNs = 100'000'000;
 
@@ -383,7 +381,6 @@ class Shard {
   bool KeepBalance(bool has_faults) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Balance(PageCount most_drops) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount LowMark() const;
-  PageCount CleanReserve() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount MemoryWanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsWorthWriting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -406,7 +403,9 @@ class Shard {
   void RemoveParked(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageIndex ParkedAt(const Frame& frame) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DropOldest(FrameList* offered, PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StampParked(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WasParkedBefore(FrameIndex one, FrameIndex other) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropParked(FrameIndex index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FrameIndex NextToDrop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DropDiscarded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -508,7 +507,8 @@ class Shard {
   ReplacementChoice policy_ ABSL_GUARDED_BY(mutex_);
   ParkedPages parked_ ABSL_GUARDED_BY(mutex_);     // by the PTEs
   PageCount park_credit_ ABSL_GUARDED_BY(mutex_);  // pages that may be parked ahead of demand
-  uint64_t write_due_ ABSL_GUARDED_BY(mutex_) = 0;  // modified pages whose turn to leave has come
+  PageCount write_due_ ABSL_GUARDED_BY(mutex_);  // modified pages whose turn to leave has come
+  uint64_t times_parked_ ABSL_GUARDED_BY(mutex_) = 0;  // pages so far
   FrameList modified_ ABSL_GUARDED_BY(mutex_){FrameListId::kModified};
   StandbyLists standby_ ABSL_GUARDED_BY(mutex_);
   FrameList discard_ ABSL_GUARDED_BY(mutex_){FrameListId::kDiscard};

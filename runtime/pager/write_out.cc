@@ -91,7 +91,7 @@ bool Shard::StartWrite() {
     transfer.frames[transfer.count++] = frame;
   }
   careful_writes_ -= std::min<unsigned>(careful_writes_, transfer.count);
-  write_due_ -= std::min(write_due_, transfer.count * kDuePage);
+  write_due_ -= std::min(write_due_, PageCount(transfer.count));
   SubmitWrite(index);
   return true;
 }
@@ -284,7 +284,6 @@ void Shard::ParkedWriteDone(Transfer& transfer, unsigned i, WriteOutcome outcome
   Stripe* stripe = stripes_.Find(page);
   const Pte pte = stripe == nullptr ? Pte() : stripe->Load(page);
   const bool live = pte.state() == PageState::kWriting && pte.frame() == frame;
-  const PageCount kept = CleanReserve();
   if (!live) {
     GiveUpSlot(transfer, i, outcome);
     discard_.PushYoungest(frames_, frame);
@@ -292,8 +291,8 @@ void Shard::ParkedWriteDone(Transfer& transfer, unsigned i, WriteOutcome outcome
     frames_[frame].slot = transfer.slot(i);
     SetPte(*stripe, page, pte.With(PageState::kStandby, frame.value()));
     const bool on_trial = PageHistory(pte.history()).on_trial();
-    if (standby_.count() > kept) {
-      // It is as old as those that are dropped now.
+    const FrameIndex oldest = standby_.oldest(on_trial);
+    if (oldest != kNoFrame && !WasParkedBefore(oldest, frame)) {
       standby_.PushOldest(frames_, frame, on_trial);
     } else {
       standby_.PushYoungest(frames_, frame, on_trial);
