@@ -240,8 +240,7 @@ void Runtime::Publish() {
   const bool announced = published_.can_be_announced() && published_.Announce(&error) == 0;
   if (!error.text().empty()) error.Write();
   // Forked children inherit the handler.
-  static const bool withdraws =
-      announced && atexit(&Withdraw) == 0;
+  static const bool withdraws = announced && atexit(&Withdraw) == 0;
   (void)withdraws;
   if (!announced && !follows) return;
   const uint64_t smallest = BytesOf(Pager::SmallestMemoryLimit(options_.shards));

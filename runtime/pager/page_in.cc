@@ -192,11 +192,10 @@ void Shard::AbandonRead(Stripe& stripe, const Transfer& transfer, unsigned i) {
 
 // Page i is answered: whoever waited for it goes on.
 void Shard::NoteWait(const Transfer& transfer, unsigned i) {
-  const uint64_t now_ns = NowNanoseconds();
   if (transfer.pages[i] == transfer.demand_page) {
-    counters_.longest_wait.Note(now_ns - transfer.started_ns);
+    counters_.longest_wait.Note(NowNanoseconds() - transfer.started_ns);
   } else if ((transfer.awaited >> i & 1) != 0) {
-    counters_.longest_wait.Note(now_ns - transfer.awaited_since_ns);
+    counters_.longest_wait.Note(NowNanoseconds() - transfer.awaited_since_ns);
   }
 }
 

@@ -141,8 +141,7 @@ Errno Pager::StartShards(LogLine* error) {
     Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;
     shard.samples = page_ == nullptr ? nullptr : &page_->shards[i].samples;
     shard.trace = recording_ == nullptr ? nullptr : recording_->ring(i);
-    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, poller_,
-                                       counters,
+    shards_[i] = ArenaNew<ShardThread>(shard, options_, frames_, page_file_, poller_, counters,
                                        std::span<ShardThread* const>(shards_, kMaxShards));
     if (shards_[i] == nullptr) {
       *error << "cannot start: no memory for the pager's own structures";
