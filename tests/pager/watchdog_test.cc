@@ -174,6 +174,8 @@ class WatchdogInlineTest : public testing::TestWithParam<IoEngineKind> {
 
 TEST_P(WatchdogInlineTest, TheReadOfAThreadThatHasEndedIsTakenOver) {
   CapturedLog log;
+  // The thread that ends holds what runs at the sync point.
+  const LeaksAllowed leaks;
   std::atomic<pid_t> reader{0};
   AtFirstRead([&] {
     reader.store(static_cast<pid_t>(syscall(SYS_gettid)));
@@ -219,6 +221,7 @@ TEST_P(WatchdogInlineTest, AThreadThatIsSlowReadsForItself) {
 // Nobody waits for its page, and the pager ends all the same.
 TEST_P(WatchdogInlineTest, ThePagerEndsAfterSuchAThread) {
   CapturedLog log;
+  const LeaksAllowed leaks;  // as above
   std::atomic<bool> ends{false};
   AtFirstRead([&] {
     ends.store(true);

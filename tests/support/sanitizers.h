@@ -9,6 +9,10 @@
 #define USERPAGER_HAS_FEATURE(feature) 0
 #endif
 
+#if defined(__SANITIZE_ADDRESS__) || USERPAGER_HAS_FEATURE(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace userpager {
 
 #if defined(__SANITIZE_THREAD__) || USERPAGER_HAS_FEATURE(thread_sanitizer)
@@ -26,6 +30,18 @@ inline constexpr bool kAddressSanitizer = false;
 // They have memory of their own, which grows with the program's, and must know about every stack,
 // so that the runtime switches none.
 inline constexpr bool kInstrumented = kThreadSanitizer || kAddressSanitizer;
+
+// What its thread allocates while it lives may be left over at the end of the program.
+#if defined(__SANITIZE_ADDRESS__) || USERPAGER_HAS_FEATURE(address_sanitizer)
+class LeaksAllowed {
+  __lsan::ScopedDisabler disabler_;
+};
+#else
+class LeaksAllowed {
+ public:
+  LeaksAllowed() {}
+};
+#endif
 
 }  // namespace userpager
 
