@@ -170,11 +170,12 @@ void Shard::InstalledRead(Stripe& stripe, const Transfer& transfer, unsigned i) 
   SetPte(stripe, page, pte);
   EnterWorkingSet(frame, pte, demanded ? Arrival::kHardFault : Arrival::kReadAhead);
   ++counters_.pages_in;
-  NoteWait(transfer, i);
   if (demanded) {
     Answered(FaultKind::kHard,
              {page, false, false, transfer.demand_thread, transfer.started_ns, false},
              PageRange(page, PageCount(1)));
+  } else {
+    NoteWait(transfer, i);
   }
 }
 

@@ -118,8 +118,8 @@ bool Shard::IsWorthWriting() const {
   const PageCount wanted = MemoryWanted();
   const PageCount clean = standby_.count() + writing_pages_;
   const PageCount cluster = std::min(PageCount(kTransferPages), HighWatermark(ledger_.limit()));
-  if (pages >= cluster && clean < wanted + CleanReserve(ledger_.limit())) return true;
-  if (pages >= cluster && write_due_ >= cluster) return true;
+  const bool is_time = clean < wanted + CleanReserve(ledger_.limit()) || write_due_ >= cluster;
+  if (pages >= cluster && is_time) return true;
   const bool is_short = ledger_.free() + standby_.count() < wanted;
   if (!options_.use_move) return is_short;
   return is_short && (writes_ == 0 || WritesAreStuck());

@@ -21,30 +21,23 @@ class PollingTrial {
   // Whether to poll while the next fault is answered.
   bool polls() const { return turn_ < kTurns ? turn_ % 2 != 0 : pays_; }
 
-  // So many faults were answered, as the last call of polls() said, in the sum of their times.
-  void OnAnswered(uint64_t faults, uint64_t total_ns) {
-    if (turn_ < kTurns) {
-      sum_ns_[turn_ % 2] += std::min(total_ns, faults * kMostNs);
-      count_[turn_ % 2] += faults;
-    }
-    faults_ += faults;
-    if (faults_ < (turn_ < kTurns ? kTurnFaults : kHeldFaults)) return;
+  // A fault was answered, as the last call of polls() said, in so much time.
+  void OnAnswered(uint64_t took_ns) {
+    if (turn_ < kTurns) sum_ns_[turn_ % 2] += std::min(took_ns, kMostNs);
+    if (++faults_ < (turn_ < kTurns ? kTurnFaults : kHeldFaults)) return;
     faults_ = 0;
     if (turn_ == kTurns) {
       *this = PollingTrial();
     } else if (++turn_ == kTurns) {
-      pays_ = MeanOf(1) <= MeanOf(0) - MeanOf(0) / kLeastGain;
+      pays_ = sum_ns_[1] <= sum_ns_[0] - sum_ns_[0] / kLeastGain;
     }
   }
 
  private:
-  uint64_t MeanOf(unsigned way) const { return sum_ns_[way] / count_[way]; }
-
   unsigned turn_ = 0;  // kTurns: the trial is over
   uint64_t faults_ = 0;  // of this turn, or since the verdict
   bool pays_ = false;
-  uint64_t sum_ns_[2] = {0, 0};
-  uint64_t count_[2] = {0, 0};
+  uint64_t sum_ns_[2] = {0, 0};  // of the turns without polling, and with it: as many of each
 };
 
 }  // namespace userpager

@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <climits>
 
 #include "runtime/base/clock.h"
@@ -32,11 +31,12 @@ void Pause() {
 Errno HaltPoller::Start() {
   cpu_set_t allowed;
   unsigned count = 1;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == 2) {
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) cpus_[cpus_[0] < 0 ? 0 : 1] = cpu;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
+      CPU_COUNT(&allowed) == kMostThreads) {
+    count = 0;
+    for (int cpu = 0; count < kMostThreads; ++cpu) {
+      if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) cpus_[count++] = cpu;
     }
-    count = 2;
   }
   stopping_.store(false);
   numbers_.store(0);

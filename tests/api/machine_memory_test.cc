@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <string>
 
+#include "tests/support/fake_machine.h"
 #include "tests/support/temp_directory.h"
 
 namespace userpager {
@@ -14,32 +14,17 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kTotal = 8192 * kMiB;
 
-// A machine of files: what /proc and the cgroup mounts would say.
-class FakeMachine {
+class MachineWithMemory : public FakeMachine {
  public:
-  FakeMachine() {
+  MachineWithMemory() {
     Write("proc/meminfo", "MemFree: 12 kB\nMemTotal:        8388608 kB\nMemAvailable: 1 kB\n");
   }
-  void Write(const std::string& path, const std::string& content) {
-    const std::filesystem::path full = root_ / path;
-    std::filesystem::create_directories(full.parent_path());
-    WriteFile(full, content);
-  }
-  void MountVersion2(const std::string& root = "/", const std::string& group = "/a/b") {
-    Write("proc/self/cgroup", "0::" + group + "\n");
-    Write("proc/self/mountinfo",
-          "22 28 0:21 / /proc rw,nosuid shared:13 - proc proc rw\n"
-          "30 23 0:26 " + root + " /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
-  }
-  MachineMemory Read() const { return MachineMemory::Read(root_.path().c_str()); }
-  MachineLook Look() const { return LookAtMachine(root_.path().c_str()); }
-
- private:
-  TempDirectory root_;
+  MachineMemory Read() const { return MachineMemory::Read(root()); }
+  MachineLook Look() const { return LookAtMachine(root()); }
 };
 
 TEST(MachineMemoryTest, WithoutGroupsAllIsAllowed) {
-  const FakeMachine machine;
+  const MachineWithMemory machine;
   EXPECT_EQ(machine.Read().total_bytes, kTotal);
   EXPECT_EQ(machine.Read().allowed_bytes, kTotal);
 }
@@ -50,7 +35,7 @@ TEST(MachineMemoryTest, WithoutProcNothingIsKnown) {
 }
 
 TEST(MachineMemoryTest, OwnGroupOfVersion2) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   machine.Write("sys/fs/cgroup/a/b/memory.max", "1073741824\n");
   machine.Write("sys/fs/cgroup/a/memory.max", "max\n");
@@ -58,7 +43,7 @@ TEST(MachineMemoryTest, OwnGroupOfVersion2) {
 }
 
 TEST(MachineMemoryTest, SmallestOfAllAncestorsCounts) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   machine.Write("sys/fs/cgroup/a/b/memory.max", "1073741824\n");
   machine.Write("sys/fs/cgroup/a/memory.max", "536870912\n");
@@ -68,7 +53,7 @@ TEST(MachineMemoryTest, SmallestOfAllAncestorsCounts) {
 }
 
 TEST(MachineMemoryTest, LimitAboveTheMachineIsNone) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   machine.Write("sys/fs/cgroup/a/b/memory.max", "9223372036854771712\n");
   EXPECT_EQ(machine.Read().allowed_bytes, kTotal);
@@ -76,7 +61,7 @@ TEST(MachineMemoryTest, LimitAboveTheMachineIsNone) {
 }
 
 TEST(MachineMemoryTest, NamespaceShowsItsOwnRoot) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2("/", "/");
   machine.Write("sys/fs/cgroup/memory.max", "134217728\n");
   EXPECT_EQ(machine.Read().allowed_bytes, 128 * kMiB);
@@ -85,7 +70,7 @@ TEST(MachineMemoryTest, NamespaceShowsItsOwnRoot) {
 }
 
 TEST(MachineMemoryTest, MountOfAPartOfTheTree) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2("/docker/x", "/docker/x/job");
   machine.Write("sys/fs/cgroup/job/memory.max", "134217728\n");
   EXPECT_EQ(machine.Read().allowed_bytes, 128 * kMiB);
@@ -95,7 +80,7 @@ TEST(MachineMemoryTest, MountOfAPartOfTheTree) {
 }
 
 TEST(MachineMemoryTest, Version1) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.Write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:hugetlb,memory:/y/z\n0::/\n");
   machine.Write("proc/self/mountinfo",
                 "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
@@ -108,7 +93,7 @@ TEST(MachineMemoryTest, Version1) {
 
 // The mount that matters may come after many and very long lines.
 TEST(MachineMemoryTest, LongMountTables) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   std::string table;
   for (int i = 0; i < 500; ++i) {
@@ -122,7 +107,7 @@ TEST(MachineMemoryTest, LongMountTables) {
 }
 
 TEST(MachineMemoryTest, FileWithoutLineEnd) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   machine.Write("sys/fs/cgroup/a/b/memory.max", "1073741824");
   EXPECT_EQ(machine.Read().allowed_bytes, 1024 * kMiB);
@@ -138,7 +123,7 @@ TEST(MachineMemoryTest, ThisMachine) {
 }
 
 TEST(MachineMemoryTest, PressureOfTheGroupComesBeforeTheMachines) {
-  FakeMachine machine;
+  MachineWithMemory machine;
   machine.MountVersion2();
   EXPECT_FALSE(machine.Look().knows_stalls);
   machine.Write("proc/pressure/memory",

@@ -6,12 +6,12 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/support/own_threads.h"
 
 namespace userpager {
 namespace {
@@ -24,18 +24,8 @@ struct Worker {
 // The threads of this process that have the workers' name.
 std::vector<Worker> Workers() {
   std::vector<Worker> workers;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream name_in(task.path() / "comm");
-    std::string name;
-    std::getline(name_in, name);
-    if (name != "userpager-io") continue;
-    Worker worker{task.path(), 0};
-    std::ifstream status(task.path() / "status");
-    for (std::string line; std::getline(status, line);) {
-      if (!line.starts_with("SigBlk:")) continue;
-      worker.blocked_signals = std::stoull(line.substr(7), nullptr, 16);
-    }
-    workers.push_back(worker);
+  for (const std::filesystem::path& thread : ThreadsNamed("userpager-io")) {
+    workers.push_back({thread, std::stoull("0" + ThreadStatus(thread, "SigBlk"), nullptr, 16)});
   }
   return workers;
 }

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "runtime/pager/polling_trial.h"
+#include "tests/support/own_threads.h"
 #include "tests/support/running_pager.h"
 
 namespace userpager {
@@ -20,15 +20,8 @@ constexpr uint64_t kFaults = uint64_t{PollingTrial::kTurnFaults} * PollingTrial:
 // How often the polling threads have gone to sleep; 0 where there are none.
 uint64_t TimesSlept() {
   uint64_t times = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream status(entry.path() / "status");
-    std::string name;
-    std::getline(status, name);
-    if (name != "Name:\tuserpager-poll") continue;
-    constexpr std::string_view kLabel = "voluntary_ctxt_switches:";
-    for (std::string line; std::getline(status, line);) {
-      if (line.starts_with(kLabel)) times += std::stoull(line.substr(kLabel.size()));
-    }
+  for (const std::filesystem::path& thread : ThreadsNamed("userpager-poll")) {
+    times += std::stoull("0" + ThreadStatus(thread, "voluntary_ctxt_switches"));
   }
   return times;
 }

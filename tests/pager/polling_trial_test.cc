@@ -13,7 +13,7 @@ uint64_t Answer(PollingTrial* trial, uint64_t faults, uint64_t with_ns, uint64_t
   for (uint64_t i = 0; i < faults; ++i) {
     const bool polls = trial->polls();
     polled += polls ? 1 : 0;
-    trial->OnAnswered(1, polls ? with_ns : without_ns);
+    trial->OnAnswered(polls ? with_ns : without_ns);
   }
   return polled;
 }
@@ -47,16 +47,16 @@ TEST(PollingTrialTest, LittleIsNotEnough) {
 TEST(PollingTrialTest, WhatTakesTooLongCountsAsLittleAsCanBe) {
   PollingTrial trial;
   Answer(&trial, PollingTrial::kTurnFaults, 0, 90'000);
-  trial.OnAnswered(1, 1'000'000'000);
+  trial.OnAnswered(1'000'000'000);
   Answer(&trial, kTrialFaults - PollingTrial::kTurnFaults - 1, 60'000, 90'000);
   EXPECT_TRUE(trial.polls());
 }
 
-TEST(PollingTrialTest, SeveralAtATime) {
+TEST(PollingTrialTest, EveryOtherTurnPolls) {
   PollingTrial trial;
   for (unsigned i = 0; i < PollingTrial::kTurns; ++i) {
     EXPECT_EQ(trial.polls(), i % 2 != 0);
-    trial.OnAnswered(100, 100 * (trial.polls() ? 50'000 : 100'000));
+    Answer(&trial, PollingTrial::kTurnFaults, 50'000, 100'000);
   }
   EXPECT_TRUE(trial.polls());
 }

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "runtime/base/clock.h"
+#include "tests/support/own_threads.h"
 #include "tests/support/running_pager.h"
 
 namespace userpager {
@@ -19,23 +19,9 @@ namespace {
 
 constexpr uint64_t kLong = 60'000'000'000;
 
-struct PollingThread {
-  pid_t id;
-  std::string state;  // as proc(5) has it
-};
+std::vector<std::filesystem::path> PollingThreads() { return ThreadsNamed("userpager-poll"); }
 
-// The threads of this process that HaltPoller has made.
-std::vector<PollingThread> PollingThreads() {
-  std::vector<PollingThread> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string line;
-    std::getline(std::ifstream(entry.path() / "stat"), line);
-    const size_t name_end = line.rfind(')');
-    if (line.find("(userpager-poll)") == std::string::npos) continue;
-    found.push_back({std::stoi(entry.path().filename()), line.substr(name_end + 2, 1)});
-  }
-  return found;
-}
+pid_t IdOf(const std::filesystem::path& thread) { return std::stoi(thread.filename()); }
 
 // How many there should be.
 size_t ThreadsWanted() {
@@ -45,16 +31,16 @@ size_t ThreadsWanted() {
 }
 
 bool AllAre(const std::string& state) {
-  const std::vector<PollingThread> threads = PollingThreads();
-  for (const PollingThread& thread : threads) {
-    if (thread.state != state) return false;
+  const std::vector<std::filesystem::path> threads = PollingThreads();
+  for (const std::filesystem::path& thread : threads) {
+    if (ThreadStatus(thread, "State").substr(0, 1) != state) return false;
   }
   return threads.size() == ThreadsWanted();
 }
 
-bool IsBoundToOneCpu(const PollingThread& thread) {
+bool IsBoundToOneCpu(const std::filesystem::path& thread) {
   cpu_set_t bound;
-  return sched_getaffinity(thread.id, sizeof bound, &bound) == 0 && CPU_COUNT(&bound) == 1;
+  return sched_getaffinity(IdOf(thread), sizeof bound, &bound) == 0 && CPU_COUNT(&bound) == 1;
 }
 
 TEST(HaltPollerTest, SleepsUntilItIsAskedTo) {
@@ -74,8 +60,8 @@ TEST(HaltPollerTest, RunsWhereNothingElseWould) {
   ASSERT_EQ(poller.Start(), 0);
   poller.Hold(NowNanoseconds() + kLong);
   EXPECT_TRUE(Eventually([] { return AllAre("R"); }));
-  for (const PollingThread& thread : PollingThreads()) {
-    EXPECT_EQ(sched_getscheduler(thread.id), SCHED_IDLE);
+  for (const std::filesystem::path& thread : PollingThreads()) {
+    EXPECT_EQ(sched_getscheduler(IdOf(thread)), SCHED_IDLE);
     EXPECT_TRUE(Eventually([&] { return IsBoundToOneCpu(thread); }));
   }
 }
