@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <new>
+#include <utility>
 
 #include "runtime/api/entry.h"
 #include "runtime/api/fault_stacks.h"
@@ -16,10 +17,6 @@
 
 namespace userpager {
 namespace {
-
-// Faults at one address in a row that no shard knows before the signal counts as the program's: the
-// memory may have been released, and reserved again, between the fault and the look.
-constexpr unsigned kMostUnknown = 8;
 
 constinit std::atomic<Pager*> the_pager{nullptr};
 
@@ -65,14 +62,11 @@ bool IsAnswered(Pager* pager, const siginfo_t& info, const ucontext_t& context) 
   message.write = AccessOfFault(context) == AccessKind::kWrite;
   message.write_protect = message.write && WasPresent(context);
   const InlineNext answer = AskOnOwnStack(pager, message);
-  if (answer == InlineNext::kLost) return false;
-  const bool known = answer != InlineNext::kNotManaged;
-  const bool again = !known && thread.unknown_address == message.address;
-  thread.unknown_address = message.address;
-  thread.unknown_faults = known ? 0 : again ? thread.unknown_faults + 1 : 1;
-  if (thread.unknown_faults <= kMostUnknown) return true;
-  thread.unknown_faults = 0;
-  return false;
+  if (answer != InlineNext::kNotManaged) return answer == InlineNext::kRepeat;
+  // The memory may have been released between the fault and the look. It was not where no release
+  // has ended since the thread looked at their number: it did so before the access that it repeats.
+  const uint64_t releases = pager->CountReleases();
+  return std::exchange(thread.releases_seen, releases) != releases;
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ struct ThreadState {
   uint32_t last_error = 0;       // GetLastError
   int cancel_state = 0;          // of the program, while the thread is inside
   int saved_errno = 0;           // of the program, while the thread is inside
-  uint64_t unknown_address = 0;  // of the last fault that no shard knew (inline_signal.cc)
-  unsigned unknown_faults = 0;   // such faults there in a row
+  uint64_t releases_seen = ~uint64_t{0};  // at the last fault that no shard knew (inline_signal.cc)
   uint32_t id = 0;               // the kernel's, 0: not yet asked for
   bool inside = false;
   unsigned repeats = 0;            // of accesses to repeated_page since repeated_since_ns

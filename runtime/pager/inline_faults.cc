@@ -145,7 +145,14 @@ InlineNext ShardThread::AnswerInline(const FaultMessage& message) {
   return InlineNext::kRepeat;
 }
 
+uint64_t Pager::CountReleases() const {
+  uint64_t releases = 0;
+  for (unsigned i = 0; i < options_.shards; ++i) releases += shards_[i]->shard().releases();
+  return releases;
+}
+
 InlineNext Pager::AnswerInline(const FaultMessage& message) {
+  USERPAGER_SYNC_POINT("inline:before_look", message.address);
   const PageIndex page = PageOf(message.address);
   for (unsigned i = 0; i < options_.shards; ++i) {
     // Whoever looks at a parked page holds its shard's mutex, which would be waited for below.

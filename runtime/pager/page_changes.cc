@@ -49,6 +49,7 @@ bool Shard::RemoveStripe(Stripe* stripe, PageRange space, SpaceAfter after) {
     Stripe* removed = stripes_.Erase(all.begin);
     USERPAGER_CHECK(removed == stripe, "a stripe was removed that the shard does not have",
                     AddressOf(all.begin));
+    releases_.fetch_add(1, std::memory_order_relaxed);
   }
   // Unmapping leaves waiters asleep: they look again, and find nothing.
   platform_.Wake(all);

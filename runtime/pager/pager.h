@@ -219,6 +219,9 @@ class Pager {
   // signal handler, with all signals blocked and errno kept by the caller. Waits, without any lock.
   // kRepeat: the thread repeats its access. kLost, kNotManaged: the signal is not the pager's.
   InlineNext AnswerInline(const FaultMessage& message);
+  // How many stripes have stopped being managed so far. A fault in one that the pager no longer
+  // knew was counted before AnswerInline said so. From any thread.
+  uint64_t CountReleases() const;
 
   // fork.cc, child.cc. Around the fork of a process whose children inherit (LetChildrenInherit).
   // With the VadTree's lock, in parent and child.

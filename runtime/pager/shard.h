@@ -215,6 +215,8 @@ class Shard {
   InlineNext EndInlineRead(InlineFault* fault, int64_t result) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the page is one of the shard's own places for parked pages. Takes no lock.
   bool IsParkingPlace(PageIndex page) const;
+  // How many stripes have been removed.
+  uint64_t releases() const { return releases_.load(std::memory_order_relaxed); }
   // The memory limit has changed: buffers and watermarks follow.
   void OnLimitChanged() ABSL_LOCKS_EXCLUDED(mutex_);
   // True once after the shard found itself unable to free memory that its faults wait for, so that
@@ -554,6 +556,7 @@ class Shard {
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool turn_asked_ ABSL_GUARDED_BY(mutex_) = false;  // the shard's thread is being woken
   std::atomic<uint64_t> parking_begin_[2] = {};  // of parking_, for IsParkingPlace; 0: none yet
+  std::atomic<uint64_t> releases_{0};
   std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};

@@ -28,6 +28,8 @@ class Races : public GatedPager {
 };
 
 class RacesWithoutMove : public Races {};
+// Threads that answer their own faults.
+class RacesInline : public Races {};
 // Reads that go through the engine, where a gate holds them.
 class RacesOfReads : public Races {};
 
@@ -196,6 +198,26 @@ TEST_P(Races, TouchDuringRelease) {
   }
 }
 
+// A thread that answers its own faults finds each time that the memory is gone since. It looks
+// again each time, and gets the signal of memory that is not there: never the one by which it asks.
+TEST_P(RacesInline, ReleasedBetweenTheFaultAndTheLook) {
+  constexpr unsigned kReleases = 40;
+  const PageIndex page = QuietPlace(*pager_, 16);
+  for (unsigned i = 0; i < kReleases; ++i) {
+    Vad* vad = pager_->ReserveAt(page, 16);
+    ASSERT_NE(vad, nullptr);
+    bool released = false;
+    Once("inline:before_look", page, [&] {
+      pager_->Release(vad);
+      released = true;
+    });
+    const AccessOutcome outcome = TryRead(PointerTo(page));
+    ASSERT_TRUE(released);
+    EXPECT_EQ(outcome.signal, SIGSEGV);
+    EXPECT_EQ(outcome.address, AddressOf(page));
+  }
+}
+
 // Releases and reservations of one range take turns while threads touch it all the time: each touch
 // gives zeros, the value of the present owner, or a violation, and the last owner's page is its
 // own.
@@ -236,6 +258,12 @@ INSTANTIATE_TEST_SUITE_P(Roads, RacesWithoutMove,
 INSTANTIATE_TEST_SUITE_P(Roads, RacesOfReads,
                          testing::Values(Road{true, IoEngineKind::kUring, 1},
                                          Road{false, IoEngineKind::kUring, 1}),
+                         [](const auto& tested) { return tested.param.Name(); });
+INSTANTIATE_TEST_SUITE_P(Roads, RacesInline,
+                         testing::Values(Road{true, IoEngineKind::kUring, 1,
+                                              FaultDelivery::kSignals},
+                                         Road{false, IoEngineKind::kUring, 1,
+                                              FaultDelivery::kSignals}),
                          [](const auto& tested) { return tested.param.Name(); });
 INSTANTIATE_TEST_SUITE_P(Roads, Races,
                          testing::Values(Road{true, IoEngineKind::kUring, 1},
