@@ -11,9 +11,11 @@ namespace userpager {
 
 class PollingTrial {
  public:
-  static constexpr unsigned kTurnFaults = 32;   // in a row, the same way
+  static constexpr unsigned kTurnFaults = 128;  // in a row, the same way
   static constexpr unsigned kTurns = 8;         // of a trial, every other one with polling
-  static constexpr unsigned kHeldFaults = 4096;  // for which a verdict holds
+  // Of a turn, the first of which do not count: what was before goes on for a while.
+  static constexpr unsigned kSettlingFaults = 32;
+  static constexpr unsigned kHeldFaults = 16'384;  // for which a verdict holds
   static constexpr unsigned kLeastGain = 32;  // one in so many parts of a fault's time
   // What takes longer is the disk's doing.
   static constexpr uint64_t kMostNs = 1'000'000;
@@ -23,7 +25,9 @@ class PollingTrial {
 
   // A fault was answered, as the last call of polls() said, in so much time.
   void OnAnswered(uint64_t took_ns) {
-    if (turn_ < kTurns) sum_ns_[turn_ % 2] += std::min(took_ns, kMostNs);
+    if (turn_ < kTurns && faults_ >= kSettlingFaults) {
+      sum_ns_[turn_ % 2] += std::min(took_ns, kMostNs);
+    }
     if (++faults_ < (turn_ < kTurns ? kTurnFaults : kHeldFaults)) return;
     faults_ = 0;
     if (turn_ == kTurns) {

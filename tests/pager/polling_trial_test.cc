@@ -43,6 +43,19 @@ TEST(PollingTrialTest, LittleIsNotEnough) {
   EXPECT_TRUE(other.polls());
 }
 
+// What the turn before has left behind is over by then.
+TEST(PollingTrialTest, TheFirstFaultsOfATurnDoNotCount) {
+  PollingTrial trial;
+  for (unsigned i = 0; i < PollingTrial::kTurns; ++i) {
+    const bool polls = trial.polls();
+    for (unsigned k = 0; k < PollingTrial::kTurnFaults; ++k) {
+      const bool settled = k >= PollingTrial::kSettlingFaults;
+      trial.OnAnswered(settled == polls ? 60'000 : 90'000);
+    }
+  }
+  EXPECT_TRUE(trial.polls());
+}
+
 // One read that the disk took a second for does not decide.
 TEST(PollingTrialTest, WhatTakesTooLongCountsAsLittleAsCanBe) {
   PollingTrial trial;

@@ -1,23 +1,31 @@
 #include "runtime/platform/halt_poller.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "runtime/base/clock.h"
 #include "tests/support/own_threads.h"
 #include "tests/support/running_pager.h"
+#include "tests/support/temp_directory.h"
 
 namespace userpager {
 namespace {
 
 constexpr uint64_t kLong = 60'000'000'000;
+constexpr const char* kNoDevice = "/nonexistent";
+constexpr int kNoLatency = 0;
+constexpr int kAnyLatency = 2'000'000'000;
 
 std::vector<std::filesystem::path> PollingThreads() { return ThreadsNamed("userpager-poll"); }
 
@@ -45,7 +53,7 @@ bool IsBoundToOneCpu(const std::filesystem::path& thread) {
 
 TEST(HaltPollerTest, SleepsUntilItIsAskedTo) {
   HaltPoller poller;
-  ASSERT_EQ(poller.Start(), 0);
+  ASSERT_EQ(poller.Start(kNoDevice), 0);
   EXPECT_TRUE(Eventually([] { return AllAre("S"); }));
   poller.Hold(NowNanoseconds() + kLong);
   EXPECT_TRUE(Eventually([] { return AllAre("R"); }));
@@ -57,7 +65,7 @@ TEST(HaltPollerTest, SleepsUntilItIsAskedTo) {
 
 TEST(HaltPollerTest, RunsWhereNothingElseWould) {
   HaltPoller poller;
-  ASSERT_EQ(poller.Start(), 0);
+  ASSERT_EQ(poller.Start(kNoDevice), 0);
   poller.Hold(NowNanoseconds() + kLong);
   EXPECT_TRUE(Eventually([] { return AllAre("R"); }));
   for (const std::filesystem::path& thread : PollingThreads()) {
@@ -68,11 +76,11 @@ TEST(HaltPollerTest, RunsWhereNothingElseWould) {
 
 TEST(HaltPollerTest, StopsWhileItPolls) {
   HaltPoller poller;
-  ASSERT_EQ(poller.Start(), 0);
+  ASSERT_EQ(poller.Start(kNoDevice), 0);
   poller.Hold(NowNanoseconds() + kLong);
   poller.Stop();
   EXPECT_TRUE(PollingThreads().empty());
-  ASSERT_EQ(poller.Start(), 0);
+  ASSERT_EQ(poller.Start(kNoDevice), 0);
   EXPECT_TRUE(Eventually([] { return AllAre("S"); }));
 }
 
@@ -86,12 +94,12 @@ TEST(HaltPollerTest, WithoutThreadsNothingIsHeld) {
 // The child has neither the threads nor those of them that slept.
 TEST(HaltPollerTest, StartsAnewInAForkedChild) {
   HaltPoller poller;
-  ASSERT_EQ(poller.Start(), 0);
+  ASSERT_EQ(poller.Start(kNoDevice), 0);
   ASSERT_TRUE(Eventually([] { return AllAre("S"); }));
   const pid_t child = fork();
   if (child == 0) {
     poller.ForgetInChild();
-    bool good = PollingThreads().empty() && poller.Start() == 0;
+    bool good = PollingThreads().empty() && poller.Start(kNoDevice) == 0;
     good = good && Eventually([] { return AllAre("S"); });
     poller.Hold(NowNanoseconds() + kLong);
     good = good && Eventually([] { return AllAre("R"); });
@@ -101,6 +109,74 @@ TEST(HaltPollerTest, StartsAnewInAForkedChild) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+// What requests are made, by a file in place of the kernel's: each write is told there.
+class HaltRequestTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 2) {
+      GTEST_SKIP() << "this machine has more than two CPUs: no request concerns all of them";
+    }
+    std::ofstream created(file_);
+    ASSERT_TRUE(created.good());
+  }
+  std::vector<int> Asked() const {
+    std::ifstream in(file_, std::ios::binary);
+    std::vector<int> asked;
+    for (int value = 0; in.read(reinterpret_cast<char*>(&value), sizeof value);) {
+      asked.push_back(value);
+    }
+    return asked;
+  }
+  bool Becomes(const std::vector<int>& asked) {
+    return Eventually([&] { return Asked() == asked; });
+  }
+
+  TempDirectory directory_;
+  const std::string file_ = directory_.path() + "/requests";
+};
+
+TEST_F(HaltRequestTest, MadeAndLifted) {
+  HaltPoller poller;
+  ASSERT_EQ(poller.Start(file_.c_str()), 0);
+  EXPECT_EQ(PollingThreads().size(), 1u);
+  EXPECT_TRUE(Asked().empty());
+  poller.Hold(NowNanoseconds() + kLong);
+  EXPECT_TRUE(Becomes({kNoLatency}));
+  // Prolonged: still the same request.
+  poller.Hold(NowNanoseconds() + 2 * kLong);
+  poller.Hold(NowNanoseconds());
+  EXPECT_TRUE(Becomes({kNoLatency, kAnyLatency}));
+  // It ends by itself, too.
+  poller.Hold(NowNanoseconds() + 1);
+  poller.Hold(NowNanoseconds() + 20'000'000);
+  EXPECT_TRUE(Becomes({kNoLatency, kAnyLatency, kNoLatency, kAnyLatency}));
+  poller.Stop();
+  EXPECT_TRUE(PollingThreads().empty());
+}
+
+TEST_F(HaltRequestTest, StopsWhileItIsMade) {
+  HaltPoller poller;
+  ASSERT_EQ(poller.Start(file_.c_str()), 0);
+  poller.Hold(NowNanoseconds() + kLong);
+  EXPECT_TRUE(Becomes({kNoLatency}));
+  poller.Stop();
+  EXPECT_TRUE(PollingThreads().empty());
+}
+
+// The kernel tells whoever asks what the least of all requests is.
+TEST_F(HaltRequestTest, TheKernelKnowsOfIt) {
+  const int device = open(LatencyRequest::kDevice, O_RDONLY | O_CLOEXEC);
+  if (device < 0) GTEST_SKIP() << LatencyRequest::kDevice << ": " << strerror(errno);
+  HaltPoller poller;
+  ASSERT_EQ(poller.Start(), 0);
+  poller.Hold(NowNanoseconds() + kLong);
+  EXPECT_TRUE(Eventually([device] {
+    int least = kAnyLatency;
+    return pread(device, &least, sizeof least, 0) == sizeof least && least == kNoLatency;
+  }));
+  close(device);
 }
 
 }  // namespace
