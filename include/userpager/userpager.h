@@ -117,13 +117,13 @@ typedef enum userpager_policy {
                                   * comparison */
 } userpager_policy;
 
-/* Whether CPUs are kept from halting while a thread waits for a read of the page file: on a machine
- * of one or two CPUs by a request to the kernel, where /dev/cpu_dma_latency may be opened for
- * writing (Linux, Documentation/power/pm_qos_interface.rst); otherwise by threads that run only
- * where nothing else would (SCHED_IDLE). On virtual machines a CPU that was idle may take longer to
+/* Whether CPUs are kept from halting for a moment after each page fault: on a machine of one or two
+ * CPUs by a request to the kernel, where /dev/cpu_dma_latency may be opened for writing (Linux,
+ * Documentation/power/pm_qos_interface.rst); otherwise by threads that run only where nothing else
+ * would (SCHED_IDLE). On virtual machines a CPU that was idle may take longer to
  * come back than all else in a page fault. */
 typedef enum userpager_polling {
-  /* Where it was measured to make page faults shorter, and not where the process's cgroup may only
+  /* Where it was measured to make the program faster, and not where the process's cgroup may only
    * use so much processor time in each period. With threads the process is then seen to use its
    * CPUs while it waits for the disk. */
   USERPAGER_POLLING_AUTO = 0,

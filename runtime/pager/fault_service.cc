@@ -125,7 +125,6 @@ void Shard::Answered(FaultKind kind, const Fault& fault, PageRange run) {
   const uint64_t now_ns = NowNanoseconds();
   ++counters_.faults[index];
   counters_.latency[index].Record(now_ns - fault.seen_ns);
-  if (kind == FaultKind::kHard) polling_.OnAnswered(now_ns - fault.seen_ns);
   counters_.longest_wait.Note(now_ns - fault.seen_ns);
   if (options_.samples != nullptr && options_.samples->IsNext()) TellSample(fault.page);
   trace_.FaultEnded(kind, fault.page, run, fault.thread_id, fault.seen_ns, now_ns);

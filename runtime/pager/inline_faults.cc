@@ -45,6 +45,7 @@ InlineNext Shard::BeginInline(InlineFault* fault) {
                      fault->seen_ns,
                      false};
   now_ns_ = fault->seen_ns;
+  NoteFault();
   trace_.FaultBegan(page, fault->message.thread_id, fault->message.write);
   answering_inline_ = fault;
   const Answer answer = Service(*stripe, served);
@@ -133,7 +134,7 @@ InlineNext ShardThread::AnswerInline(const FaultMessage& message) {
   fault.seen_ns = NowNanoseconds();
   InlineNext next = shard_->BeginInline(&fault);
   if (fault.wants_turn) Kick();
-  if (shard_->TakeWantsPolling()) poller_.Hold(NowNanoseconds() + kPollingNs);
+  KeepAwake();
   while (next == InlineNext::kRead) {
     USERPAGER_SYNC_POINT("inline:before_read", message.address);
     const int64_t result = ReadNow(page_file_.descriptor(), fault.read);

@@ -136,7 +136,6 @@ bool Shard::StartTransfer(Stripe& stripe, std::span<const PageInSlot> run,
     transfer.demand_write = demand->write;
     transfer.demand_thread = demand->thread_id;
     transfer.started_ns = demand->seen_ns;
-    if (polling_.polls()) wants_polling_.store(true, std::memory_order_relaxed);
   }
   for (unsigned i = 0; i < transfer.count; ++i) {
     const PageIndex page = run[i].page;

@@ -84,6 +84,7 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
   // Frames of writes whose pages went another way: no later event need come to free them.
   if (!transfers.empty()) (void)DropDiscarded();
   for (size_t i = 0; i < faults.size(); ++i) {
+    NoteFault();
     // One answer wakes every thread that waits on the page, so a second message about it needs
     // none.
     const auto same_page = [&](const FaultMessage& earlier) {
@@ -101,6 +102,16 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
   RetryQueued();
   RefuseIfStuck();
   return Timeout(work_left);
+}
+
+void Shard::NoteFault() {
+  const bool polled = polling_.polls();
+  polling_.OnFault(now_ns_);
+  if (polling_.polls()) {
+    wanted_polling_.store(WantedPolling::kOn, std::memory_order_relaxed);
+  } else if (polled) {
+    wanted_polling_.store(WantedPolling::kOff, std::memory_order_relaxed);
+  }
 }
 
 // 0 while there is something to do at once; a short nap while somebody waits for memory that

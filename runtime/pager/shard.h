@@ -102,6 +102,9 @@ struct BringInRequest {
 // What becomes of the address space of a stripe that is removed.
 enum class SpaceAfter : uint8_t { kUnmapped, kHeld };
 
+// kOn: for a while from now on; kOff: no longer.
+enum class WantedPolling : uint8_t { kAsItIs, kOn, kOff };
+
 class Shard {
  public:
   // So many writes that fail in a row cost a slot each; from then on nothing can be written.
@@ -224,8 +227,10 @@ class Shard {
   bool TakeNeedsPeers() { return needs_peers_.exchange(false, std::memory_order_relaxed); }
   // True once after page-out found no free slot although the page file may grow.
   bool TakeWantsSlots() { return wants_slots_.exchange(false, std::memory_order_relaxed); }
-  // True once after a read began that somebody waits for and that CPUs should stay awake for.
-  bool TakeWantsPolling() { return wants_polling_.exchange(false, std::memory_order_relaxed); }
+  // What was decided about keeping CPUs awake since the last call.
+  WantedPolling TakeWantedPolling() {
+    return wanted_polling_.exchange(WantedPolling::kAsItIs, std::memory_order_relaxed);
+  }
   // Pages that were mapped for the program so far.
   uint64_t installed_pages() const { return installed_.value(); }
   // Whether a read or a write of the page file is under way.
@@ -325,6 +330,8 @@ class Shard {
   Answer RescueByAny(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer RescueByCopy(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RescueByMove(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void NoteFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // inline_faults.cc
   void AskForTurn(InlineFault* fault, bool needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -560,7 +567,7 @@ class Shard {
   std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};
-  std::atomic<bool> wants_polling_{false};
+  std::atomic<WantedPolling> wanted_polling_{WantedPolling::kAsItIs};
   PollingTrial polling_ ABSL_GUARDED_BY(mutex_);
   Counter installed_;                // pages that were mapped for the program
   std::atomic<uint64_t> locked_{0};   // pages

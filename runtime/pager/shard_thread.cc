@@ -182,7 +182,7 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
     }
   }
   *timeout_ns = shard_->Step({faults, fault_count}, {completions, transfer_count});
-  if (shard_->TakeWantsPolling()) poller_.Hold(NowNanoseconds() + kPollingNs);
+  KeepAwake();
   // A full batch may have left a message behind.
   WakeForgotten(fault_count > 0 || count == kCompletions);
   if (SuspectsForgotten()) *timeout_ns = 0;
@@ -198,6 +198,13 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
       if (peers_[i] != this) peers_[i]->Kick();
     }
   }
+}
+
+void ShardThread::KeepAwake() {
+  const WantedPolling wanted = shard_->TakeWantedPolling();
+  if (wanted == WantedPolling::kAsItIs) return;
+  const uint64_t now_ns = NowNanoseconds();
+  poller_.Hold(wanted == WantedPolling::kOn ? now_ns + kPollingNs : now_ns);
 }
 
 // A userfaultfd that ends or fails would leave every later fault without an answer.

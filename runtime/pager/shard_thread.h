@@ -61,8 +61,8 @@ class ShardThread {
  private:
   static constexpr unsigned kMessages = 64;
   static constexpr unsigned kCompletions = 64;
-  // CPUs are kept awake for so long after a read has begun. Where the device takes longer, what is
-  // saved is little beside it.
+  // CPUs are kept awake for so long after a fault. Where the device takes longer, what is saved is
+  // little beside it.
   static constexpr uint64_t kPollingNs = 200'000;
   // Tags of the engine's requests that are no transfers of the shard.
   static constexpr uint64_t kFaultTag = uint64_t{1} << 32;
@@ -74,6 +74,7 @@ class ShardThread {
   static void* ThreadMain(void* self);
   void Run();
   void Turn(uint64_t* timeout_ns);
+  void KeepAwake();
   size_t DecodeMessages(int64_t bytes, std::span<FaultMessage> faults);
   void ListenForFaults();
   void ListenForKicks();

@@ -1,4 +1,4 @@
-// HaltPoller: keeps CPUs from halting for the moments in which somebody waits for the page file.
+// HaltPoller: keeps CPUs from halting for the moments in which somebody waits for the pager.
 // On a virtual machine a CPU that has gone idle takes longer to come back than all else that a
 // hard fault costs: the interrupt of the disk, the shard's thread and the faulting thread each wait
 // for that. The kernel's own remedy (haltpoll) is not up to a program.

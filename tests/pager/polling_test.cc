@@ -1,4 +1,4 @@
-// CPUs are kept awake while threads wait for reads: that the pager asks for it, and only where it
+// CPUs are kept awake while faults are answered: that the pager asks for it, and only where it
 // may. Whether the threads that do it get to run is the scheduler's.
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ class PollingTest : public testing::TestWithParam<Road> {
   }
 };
 
-TEST_P(PollingTest, CpusAreHeldAwakeForReads) {
+TEST_P(PollingTest, CpusAreHeldAwake) {
   RunningPager pager;
   if (!pager.Start(RunningPager::Options(GetParam(), kLimitPages))) GTEST_SKIP() << pager.why();
   Vad* const vad = pager.Reserve(kPages);
