@@ -98,6 +98,7 @@ void ShardThread::ForgetInChild() {
   platform_.ForgetInChild();
   kick_ = -1;
   started_ = false;
+  ended_count_ = 0;
   open_state_.store(0);
   stopping_.store(false);
   audit_asked_.store(false);

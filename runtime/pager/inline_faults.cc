@@ -66,13 +66,13 @@ InlineNext Shard::EndInlineRead(InlineFault* fault, int64_t result) {
   LockHolder hold(mutex_);
   const uint32_t index = fault->read.transfer;
   answering_inline_ = fault;
-  OnReadDone(index, result);
+  // A page that came back wrong is read once more.
+  const bool again = OnReadDone(index, result);
   answering_inline_ = nullptr;
   // Whoever waits in the queue, or for a request, may wait for what this read has just given back.
   AskForTurn(fault, !queue_.empty() || requests_ != nullptr ||
                         (balancing_ && transfers_.under_way() == 0));
-  // A page that came back wrong is read once more.
-  return transfers_[index].kind == TransferKind::kFree ? InlineNext::kRepeat : InlineNext::kRead;
+  return again ? InlineNext::kRead : InlineNext::kRepeat;
 }
 
 void Shard::AskForTurn(InlineFault* fault, bool needed) {

@@ -63,7 +63,7 @@ bool Shard::IsReadIntact(const Transfer& transfer, unsigned i, int64_t result) {
   return Crc32c(platform_.Peek(memory), kPageBytes) == page_file_.checksum(transfer.slot(i));
 }
 
-void Shard::OnReadDone(uint32_t index, int64_t result) {
+bool Shard::OnReadDone(uint32_t index, int64_t result) {
   USERPAGER_SYNC_POINT("page_in:read_done", AddressOf(transfers_[index].demand_page));
   Transfer& transfer = transfers_[index];
   if (cipher_ != nullptr) OpenPages(transfer, result);
@@ -99,11 +99,15 @@ void Shard::OnReadDone(uint32_t index, int64_t result) {
     transfer.count = 1;
     transfer.awaited = 0;
     SubmitRead(index);
-    return;
+    return true;
   }
+  const PageIndex last = transfer.pages[transfer.count - 1];
+  const bool is_stream = transfer.is_stream;
   buffers_.Give(transfer.buffer);
   transfers_.Free(index);
+  if (is_stream) GoOnReading(last);
   if (buffers_.all_free()) FitBuffers();
+  return false;
 }
 
 // Installs page i and those behind it that are intact and want the same. Returns how many pages of

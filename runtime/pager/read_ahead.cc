@@ -194,6 +194,14 @@ void Shard::ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t be
   read_streams_.OnBegun(begun);
 }
 
+// A page has come in for a stream, and what it took is free again.
+void Shard::GoOnReading(PageIndex arrived) {
+  Stripe* stripe = stripes_.Find(arrived);
+  if (stripe == nullptr) return;
+  const ReadStreams::Plan plan = read_streams_.OnArrived(arrived, stripe->range);
+  if (plan.ahead.count > 0) ReadAhead(*stripe, plan, 0);
+}
+
 // Somebody waits for a page that is on its way: readahead was too late for it, and learns how far
 // the stream has come.
 void Shard::AwaitRead(Stripe& stripe, const Fault& fault) {

@@ -76,7 +76,7 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
   for (const IoCompletion& done : transfers) {
     const uint32_t index = static_cast<uint32_t>(done.tag);
     if (transfers_[index].kind == TransferKind::kRead) {
-      OnReadDone(index, done.result);
+      (void)OnReadDone(index, done.result);
     } else {
       OnWriteDone(index, done.result);
     }

@@ -262,8 +262,6 @@ class Shard {
  private:
   friend class ShardTestPeer;
 
-  // Transfers under way at a time.
-  static constexpr unsigned kTransfers = 128;
   // Writes under way at a time: transfers must be left for reads.
   static constexpr unsigned kMostWrites = 16;
   // Longer than a disk that does what it can takes between two writes of many.
@@ -354,6 +352,7 @@ class Shard {
   ReadStreams::Plan NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page,
                               ReadStreams::Touch touch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GoOnReading(PageIndex arrived) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t begun)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static size_t FindPagedOut(const Stripe& stripe, const PageSeries& series,
@@ -372,7 +371,8 @@ class Shard {
   // page_in.cc
   void SubmitRead(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendRead(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the page that somebody waits for is read once more, by the same transfer.
+  bool OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsReadIntact(const Transfer& transfer, unsigned i, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   unsigned InstallRead(uint32_t index, unsigned i, int64_t result)

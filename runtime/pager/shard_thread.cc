@@ -164,11 +164,10 @@ void ShardThread::Run() {
 
 void ShardThread::Turn(uint64_t* timeout_ns) {
   IoCompletion completions[kCompletions];
-  const size_t count = engine_->Wait(completions, *timeout_ns);
+  const size_t count = engine_->Wait(completions, ended_count_ > 0 ? 0 : *timeout_ns);
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   FaultMessage faults[kMessages];
   size_t fault_count = 0;
-  size_t transfer_count = 0;
   for (size_t i = 0; i < count; ++i) {
     const IoCompletion& done = completions[i];
     if (done.tag == kFaultTag) {
@@ -178,10 +177,13 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
       shard_->OnKick();
       ListenForKicks();
     } else {
-      completions[transfer_count++] = done;
+      ended_[ended_count_++] = done;
     }
   }
-  *timeout_ns = shard_->Step({faults, fault_count}, {completions, transfer_count});
+  const size_t ended = EndedOfThisTurn();
+  *timeout_ns = shard_->Step({faults, fault_count}, {ended_, ended});
+  ended_count_ -= ended;
+  std::copy(ended_ + ended, ended_ + ended + ended_count_, ended_);
   KeepAwake();
   // A full batch may have left a message behind.
   WakeForgotten(fault_count > 0 || count == kCompletions);
@@ -198,6 +200,14 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
       if (peers_[i] != this) peers_[i]->Kick();
     }
   }
+}
+
+size_t ShardThread::EndedOfThisTurn() const {
+  size_t count = 0;
+  for (int64_t bytes = 0; count < ended_count_ && bytes < kTurnBytes; ++count) {
+    bytes += std::max<int64_t>(ended_[count].result, kPageBytes);
+  }
+  return count;
 }
 
 void ShardThread::KeepAwake() {

@@ -64,6 +64,9 @@ class ShardThread {
   // CPUs are kept awake for so long after a fault. Where the device takes longer, what is saved is
   // little beside it.
   static constexpr uint64_t kPollingNs = 200'000;
+  // A turn does about so much and no more, so that faults wait no longer, and what it begins is
+  // sent.
+  static constexpr int64_t kTurnBytes = 128 * kPageBytes;
   // Tags of the engine's requests that are no transfers of the shard.
   static constexpr uint64_t kFaultTag = uint64_t{1} << 32;
   static constexpr uint64_t kKickTag = uint64_t{1} << 33;
@@ -75,6 +78,7 @@ class ShardThread {
   void Run();
   void Turn(uint64_t* timeout_ns);
   void KeepAwake();
+  size_t EndedOfThisTurn() const;
   size_t DecodeMessages(int64_t bytes, std::span<FaultMessage> faults);
   void ListenForFaults();
   void ListenForKicks();
@@ -107,6 +111,8 @@ class ShardThread {
   bool started_ = false;
   std::atomic<uint32_t> open_state_{0};  // 0: not known yet; 1: open; else 2 + errno
   std::atomic<bool> stopping_{false};
+  IoCompletion ended_[kTransfers];  // transfers that Step has not been told of; the thread's alone
+  size_t ended_count_ = 0;
   FaultFollower follower_;  // the thread's alone
   uint32_t thread_id_ = 0;  // before open_state_ is known
   std::atomic<uint64_t> turns_{0};

@@ -23,6 +23,8 @@ enum class TransferKind : uint8_t {
 };
 
 inline constexpr unsigned kTransferPages = 64;
+// Under way at a time, of one shard.
+inline constexpr unsigned kTransfers = 128;
 
 // Page i of the transfer belongs to slot first_slot + i. Whether a page still takes part is decided
 // at completion: its PTE names the transfer (Reading), or the frame (Writing), or the frame names

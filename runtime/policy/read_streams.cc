@@ -73,6 +73,21 @@ uint64_t ReadStreams::LongestWindow(const Stream& stream) const {
   return std::abs(stream.stride) == 1 ? longest : std::min(longest, kLongestStridedWindow);
 }
 
+bool ReadStreams::IsAtFullLength(const Stream& stream) const {
+  return std::abs(stream.stride) == 1 && stream.window == LongestWindow(stream);
+}
+
+// What has been planned and not passed yet.
+uint64_t ReadStreams::LeftOf(const Stream& stream) const {
+  return static_cast<uint64_t>(StepBetween(stream.last, stream.front) / stream.stride) - 1;
+}
+
+// The next window is planned where no more than this is left.
+uint64_t ReadStreams::LeftToPlan(const Stream& stream, Touch touch) const {
+  if (IsAtFullLength(stream)) return kWindowsLeft * stream.window;
+  return touch == Touch::kAwaits ? stream.window : stream.window / 2;
+}
+
 ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageRange within,
                                        Touch touch) {
   Plan plan;
@@ -103,15 +118,28 @@ ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageR
   if (StepBetween(page, stream->front) / stream->stride <= 0) {
     stream->front = PageIndex(page.value() + stride);
   }
-  const auto left = static_cast<uint64_t>(StepBetween(page, stream->front) / stream->stride) - 1;
-  if (left > (touch == Touch::kAwaits ? stream->window : stream->window / 2)) return plan;
-  stream->window = std::min(std::max(2 * stream->window, kFirstWindow), LongestWindow(*stream));
-  planned_ = {stream->front, stream->stride, stream->window};
+  if (LeftOf(*stream) <= LeftToPlan(*stream, touch)) PlanNext(*stream, within, &plan);
+  return plan;
+}
+
+void ReadStreams::PlanNext(Stream& stream, PageRange within, Plan* plan) {
+  stream.window = std::min(std::max(2 * stream.window, kFirstWindow), LongestWindow(stream));
+  planned_ = {stream.front, stream.stride, stream.window};
   while (planned_.count > 0 && !within.Contains(planned_.At(planned_.count - 1))) --planned_.count;
-  current_ = stream;
-  plan.ahead = planned_;
-  plan.marker = planned_.count / 2;
+  current_ = &stream;
+  plan->ahead = planned_;
+  plan->marker = planned_.count / 2;
   OnBegun(planned_.count);
+}
+
+ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
+  Plan plan;
+  current_ = nullptr;
+  for (Stream& stream : streams_) {
+    if (stream.window == 0 || !IsAtFullLength(stream) || !GoesOn(stream, page)) continue;
+    if (LeftOf(stream) <= kWindowsLeft * stream.window) PlanNext(stream, within, &plan);
+    return plan;
+  }
   return plan;
 }
 

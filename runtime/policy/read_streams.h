@@ -3,8 +3,10 @@
 // are asked for. A window starts at a few pages, doubles each time that its stream goes on, and the
 // next one is planned when the stream has passed the middle of the last: then it arrives before the
 // stream does. Where it did not, because the stream is faster than the disk, the window behind it
-// is planned at once: then two are under way, and the disk always has something to do. What leaves
-// memory unused halves the longest window, what is used doubles it again.
+// is planned at once: then two are under way. A stream of pages that follow one another, once its
+// windows are as long as they become, has three: each that arrives makes room for the next, so that
+// the disk reads while what it has read is installed. What leaves memory unused halves the longest
+// window, what is used doubles it again.
 //
 // A touch of a page that is in memory cannot be seen. So the shard reports each touch of a page
 // that was missing or still on its way, and keeps one page in the middle of each window, the
@@ -33,7 +35,7 @@ class ReadStreams {
  public:
   // The longest window of pages that follow one another, and of pages that do not: those are read
   // one by one.
-  static constexpr uint64_t kLongestWindow = 512;
+  static constexpr uint64_t kLongestWindow = 256;
   static constexpr uint64_t kLongestStridedWindow = 32;
 
   struct Plan {
@@ -49,6 +51,8 @@ class ReadStreams {
 
   // Nothing outside `within` is planned.
   Plan OnTouch(uint32_t thread_id, PageIndex page, PageRange within, Touch touch = Touch::kSeen);
+  // The page was read for a stream and has come in.
+  Plan OnArrived(PageIndex page, PageRange within);
   // How many pages of the last plan were begun with: the next plan starts behind them.
   void OnBegun(uint64_t count);
   void OnUsed(uint64_t pages);
@@ -59,6 +63,8 @@ class ReadStreams {
  private:
   static constexpr unsigned kStreams = 64;
   static constexpr uint64_t kFirstWindow = 4;
+  // Of full length, that may be left where one more is planned.
+  static constexpr uint64_t kWindowsLeft = 2;
   // Touches so close to each other are a stream at the first step: some pages between may be in
   // memory already.
   static constexpr int64_t kClose = 3;
@@ -84,6 +90,10 @@ class ReadStreams {
   Stream* Oldest();
   bool Start(Stream& stream, PageIndex page);
   uint64_t LongestWindow(const Stream& stream) const;
+  bool IsAtFullLength(const Stream& stream) const;
+  uint64_t LeftOf(const Stream& stream) const;
+  uint64_t LeftToPlan(const Stream& stream, Touch touch) const;
+  void PlanNext(Stream& stream, PageRange within, Plan* plan);
 
   Stream streams_[kStreams];
   Stream* current_ = nullptr;  // of the last plan

@@ -64,7 +64,7 @@ TEST(ReadStreams, WindowsDoubleAndTheNextIsPlannedInTheMiddle) {
     EXPECT_EQ(reader.misses(), 2u);
     ASSERT_GE(reader.windows().size(), 9u);
     for (unsigned i = 0; i < 9; ++i) {
-      EXPECT_EQ(reader.windows()[i], std::min<uint64_t>(uint64_t{4} << i, 512));
+      EXPECT_EQ(reader.windows()[i], std::min<uint64_t>(uint64_t{4} << i, 256));
     }
     // All but what the last windows have left.
     EXPECT_GE(reader.used() + 1024, 4096u);
@@ -94,6 +94,41 @@ TEST(ReadStreams, ALateStreamHasTwoWindowsUnderWay) {
       streams.OnTouch(kThread, page(6), all, ReadStreams::Touch::kAwaits);
   EXPECT_EQ(third.ahead.first, page(14));
   EXPECT_EQ(third.ahead.count, 16u);
+}
+
+// What has come in makes room for the next window, up to three that are not passed, wherever the
+// thread is; only for a stream whose windows are as long as they become.
+TEST(ReadStreams, WhatArrivesKeepsAFullStreamGoing) {
+  for (const int64_t direction : {1, -1}) {
+    ReadStreams streams;
+    const PageSeries pages{kMiddle, direction, 1 << 20};
+    constexpr uint64_t kWindow = ReadStreams::kLongestWindow;
+    uint64_t at = 0;
+    uint64_t planned = 0;  // up to where
+    for (uint64_t window = 0; window < kWindow;) {
+      EXPECT_EQ(streams.OnArrived(pages.At(at), kAll).ahead.count, 0u);
+      const PageSeries ahead = streams.OnTouch(kThread, pages.At(at), kAll).ahead;
+      if (ahead.count > 0) {
+        window = ahead.count;
+        const uint64_t distance = ahead.At(window - 1).value() - kMiddle.value();
+        planned = distance * static_cast<uint64_t>(direction);
+      }
+      ++at;
+    }
+    const uint64_t last = at - 1;  // the last touch
+    // Not of the stream: behind it, and far before it.
+    EXPECT_EQ(streams.OnArrived(pages.At(last - 1), kAll).ahead.count, 0u);
+    EXPECT_EQ(streams.OnArrived(pages.At(planned + 1000), kAll).ahead.count, 0u);
+    while (planned - last <= 2 * kWindow) {
+      const ReadStreams::Plan plan = streams.OnArrived(pages.At(planned), kAll);
+      ASSERT_EQ(plan.ahead.count, kWindow);
+      EXPECT_EQ(plan.ahead.first, pages.At(planned + 1));
+      EXPECT_EQ(plan.passed.count, 0u);
+      planned += kWindow;
+    }
+    EXPECT_EQ(streams.OnArrived(pages.At(planned), kAll).ahead.count, 0u);
+    EXPECT_LE(planned - last, 3 * kWindow);
+  }
 }
 
 TEST(ReadStreams, EqualStepsAreAStream) {
@@ -189,16 +224,16 @@ TEST(ReadStreams, WasteShortensTheWindowsAndUseLengthensThem) {
     reader.Run(from, 1, 4096);
     return *std::max_element(reader.windows().begin(), reader.windows().end());
   };
-  EXPECT_EQ(longest(kMiddle), 512u);
+  EXPECT_EQ(longest(kMiddle), 256u);
   streams.OnWasted(256);
   streams.OnWasted(256);
-  EXPECT_EQ(longest(kMiddle + PageCount(10000)), 128u);
+  EXPECT_EQ(longest(kMiddle + PageCount(10000)), 64u);
   streams.OnUsed(4096);
-  EXPECT_EQ(longest(kMiddle + PageCount(20000)), 256u);
+  EXPECT_EQ(longest(kMiddle + PageCount(20000)), 128u);
   // A little waste beside much use changes nothing.
   streams.OnUsed(4000);
   streams.OnWasted(256);
-  EXPECT_EQ(longest(kMiddle + PageCount(30000)), 256u);
+  EXPECT_EQ(longest(kMiddle + PageCount(30000)), 128u);
   streams.set_most(16);
   EXPECT_EQ(longest(kMiddle + PageCount(40000)), 16u);
 }
