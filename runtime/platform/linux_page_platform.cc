@@ -332,6 +332,12 @@ Errno LinuxPagePlatform::DiscardAll(std::span<const PageRange> ranges) {
   return 0;
 }
 
+Errno LinuxPagePlatform::TouchForWriting(PageRange range) {
+  const int failed = USERPAGER_CALL(
+      kAdvise, madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_POPULATE_WRITE));
+  return failed == 0 ? 0 : errno;
+}
+
 Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
   static constexpr int kAccess[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
                                     PROT_READ | PROT_WRITE | PROT_EXEC};
