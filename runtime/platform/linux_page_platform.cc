@@ -348,11 +348,15 @@ Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
 }
 
 Errno LinuxPagePlatform::InstallGuard(PageIndex page) {
-  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardInstall) == 0 ? 0 : errno;
+  const int failed = USERPAGER_CALL(
+      kGuard, madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardInstall));
+  return failed == 0 ? 0 : errno;
 }
 
 Errno LinuxPagePlatform::RemoveGuard(PageIndex page) {
-  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardRemove) == 0 ? 0 : errno;
+  const int failed = USERPAGER_CALL(
+      kGuard, madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardRemove));
+  return failed == 0 ? 0 : errno;
 }
 
 bool LinuxPagePlatform::IsPresent(PageIndex page) {
