@@ -369,7 +369,7 @@ TEST_F(VirtualAllocTest, VA39_ReserveStopsWithTheAddressSpace) {
 }
 
 TEST_F(VirtualAllocTest, VA41_FreshPagesAreAlwaysZero) {
-  // ThreadSanitizer makes each round slower by far.
+  // ThreadSanitizer, or an emulated processor, makes each round slower by far.
   const uint64_t most = OtherOptions() != nullptr ? 5'000 : 50'000;
   const uint64_t rounds = userpager::kThreadSanitizer ? 1'000 : userpager::stress::Scaled(most);
   for (uint64_t round = 0; round < rounds; ++round) {
