@@ -8,8 +8,9 @@
 #
 # Takes the programs of the release build, which it builds if they are missing. The kernel comes by
 # apt-get download and is unpacked, not installed. With /dev/kvm, on a machine that is not virtual
-# itself, it takes minutes; emulated, an hour and more: give it --seconds. Needs root only where
-# Debian packages are missing.
+# itself, it takes minutes; emulated, an hour and more: give it --seconds. What is nearest to the
+# kernel comes first, for where time is up before all is done. Needs root only where Debian packages
+# are missing.
 #
 # Returns 0 if everything passed, 1 if something failed, 2 if it could not begin.
 set -euo pipefail
@@ -49,8 +50,11 @@ if [ ! -d "$directory/tests" ]; then
 fi
 
 programs=()
-for program in "$directory"/tests/*_test; do
-  [[ $(basename "$program") =~ $only ]] && programs+=("$program")
+for room in platform pager page_file ''; do
+  for program in "$directory"/tests/"$room"*_test; do
+    [[ $(basename "$program") =~ $only ]] && [[ " ${programs[*]} " != *" $program "* ]] &&
+      programs+=("$program")
+  done
 done
 [ ${#programs[@]} -gt 0 ] || die "no test program in $directory/tests fits $only" 2
 
@@ -125,9 +129,18 @@ for file in "$directory"/libuserpager*.so* "$directory/userpager" \
   if [ -e "$file" ]; then put "$(realpath -s "$file")"; fi
 done
 
+# Of KVM inside another virtual machine nothing can be expected.
+accelerated=(-accel tcg,thread=multi -cpu max)
+scale=2
+if [ -r /dev/kvm ] && [ -w /dev/kvm ] && ! grep -qw hypervisor /proc/cpuinfo; then
+  accelerated=(-enable-kvm -cpu host)
+  scale=25
+fi
+
 # A test program that hangs is ended; the machine as a whole is bounded from outside.
 {
-  echo 'export PATH=/bin:/sbin:/usr/bin LC_ALL=C HOME=/root USERPAGER_STRESS_SCALE=25'
+  echo 'export PATH=/bin:/sbin:/usr/bin LC_ALL=C HOME=/root'
+  echo "export USERPAGER_STRESS_SCALE=$scale"
   echo 'busybox ip link set lo up'
   echo 'echo "KERNEL $(busybox uname -r)"'
   for program in "${programs[@]}"; do
@@ -151,11 +164,6 @@ truncate -s 6G "$work/disk"
 rm -rf "$second"
 
 # --- The run ----------------------------------------------------------------------------------
-# Of KVM inside another virtual machine nothing can be expected.
-accelerated=(-accel tcg,thread=multi -cpu max)
-if [ -r /dev/kvm ] && [ -w /dev/kvm ] && ! grep -qw hypervisor /proc/cpuinfo; then
-  accelerated=(-enable-kvm -cpu host)
-fi
 say "Running ${#programs[@]} test programs on $(basename "$kernel"), for $seconds s at most."
 log=$work/console
 timeout "$seconds" qemu-system-x86_64 "${accelerated[@]}" -m 3G -smp 2 -no-reboot -nographic \
@@ -177,6 +185,7 @@ sum() {
 }
 ran=$(wc -l < "$results")
 bad=$(awk '$3 != 0' "$results" | wc -l)
+awk '$3 == 0 { print "    " $2 ": " ($4 $5 == "" ? "nothing told" : $4 " " $5) }' "$results"
 awk '$3 != 0 { print "    failed: " $2 " (status " $3 ")" }' "$results"
 say "Kernel $(sed -n 's/^KERNEL //p' "$log.text"): $ran of ${#programs[@]} test programs ran," \
   "$bad failed; $(sum passed) test cases passed, $(sum failed) failed, $(sum skipped) skipped."

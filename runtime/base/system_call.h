@@ -30,6 +30,7 @@ enum class CallKind : uint8_t {
   kCopy,           // UFFDIO_COPY
   kMove,           // UFFDIO_MOVE
   kPoison,         // UFFDIO_POISON
+  kGuard,          // MADV_GUARD_INSTALL, MADV_GUARD_REMOVE
   kOpen,           // open, of anything
   kDescriptor,     // eventfd, pidfd_open, memfd_create
   kThread,         // pthread_create

@@ -167,6 +167,8 @@ void PageFile::BorrowInChild(const SlotLoan& loan) {
 }
 
 Errno PageFile::OpenInChild(LogLine* error) {
+  // What was under way in the parent may have had the last of them.
+  if (own_->slots.used() == PageCount(0)) own_->LetGo();
   SlotFile* older = own_;
   uint64_t base = uint64_t{own_->base} + own_->slots.end().value();
   while (older != nullptr && older->descriptor.load() < 0) {

@@ -170,7 +170,7 @@ bool Shard::MakeExclusive(Stripe& stripe, PageIndex page) {
   const PageRange one(page, PageCount(1));
   if (!stripe.Load(page).protection().AllowsWrite()) return false;
   LiftProtection(one);
-  return TouchForWriting(one) == 0;
+  return platform_.TouchForWriting(one) == 0;
 }
 
 // Takes a page out of memory that the kernel refused to move, if a fork may be why. Returns how

@@ -74,12 +74,6 @@ void LetChildrenInherit() { children_inherit.store(true, std::memory_order_relax
 
 bool ChildrenInherit() { return children_inherit.load(std::memory_order_relaxed); }
 
-Errno TouchForWriting(PageRange range) {
-  const int failed = USERPAGER_CALL(
-      kAdvise, madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_POPULATE_WRITE));
-  return failed == 0 ? 0 : errno;
-}
-
 Errno SetAccessExactly(PageRange range, bool access, bool write, bool execute) {
   const int bits =
       (access ? PROT_READ : 0) | (write ? PROT_WRITE : 0) | (execute ? PROT_EXEC : 0);

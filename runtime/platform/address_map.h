@@ -45,10 +45,6 @@ Errno MapEmptied(PageRange range);
 // mprotect, to what a page's own protection says.
 Errno SetAccessExactly(PageRange range, bool access, bool write, bool execute);
 
-// Makes the kernel give each page of the range, which is in memory and may be written, a copy of
-// its own where a child shares it. ENOMEM: there is no memory for it.
-Errno TouchForWriting(PageRange range);
-
 // munmap.
 Errno Unmap(PageRange range);
 

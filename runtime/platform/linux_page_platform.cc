@@ -332,6 +332,12 @@ Errno LinuxPagePlatform::DiscardAll(std::span<const PageRange> ranges) {
   return 0;
 }
 
+Errno LinuxPagePlatform::TouchForWriting(PageRange range) {
+  const int failed = USERPAGER_CALL(
+      kAdvise, madvise(PointerTo(range.begin), BytesOf(range.count()), MADV_POPULATE_WRITE));
+  return failed == 0 ? 0 : errno;
+}
+
 Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
   static constexpr int kAccess[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
                                     PROT_READ | PROT_WRITE | PROT_EXEC};
@@ -342,11 +348,15 @@ Errno LinuxPagePlatform::SetAccess(PageRange range, KernelAccess access) {
 }
 
 Errno LinuxPagePlatform::InstallGuard(PageIndex page) {
-  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardInstall) == 0 ? 0 : errno;
+  const int failed = USERPAGER_CALL(
+      kGuard, madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardInstall));
+  return failed == 0 ? 0 : errno;
 }
 
 Errno LinuxPagePlatform::RemoveGuard(PageIndex page) {
-  return madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardRemove) == 0 ? 0 : errno;
+  const int failed = USERPAGER_CALL(
+      kGuard, madvise(PointerTo(page), kPageBytes, kernel_abi::kMadvGuardRemove));
+  return failed == 0 ? 0 : errno;
 }
 
 bool LinuxPagePlatform::IsPresent(PageIndex page) {

@@ -51,6 +51,7 @@ class LinuxPagePlatform final : public PagePlatform {
   Errno Unpoison(PageIndex page) override;
   Errno Discard(PageRange range) override;
   Errno DiscardAll(std::span<const PageRange> ranges) override;
+  Errno TouchForWriting(PageRange range) override;
   Errno SetAccess(PageRange range, KernelAccess access) override;
   Errno InstallGuard(PageIndex page) override;
   Errno RemoveGuard(PageIndex page) override;

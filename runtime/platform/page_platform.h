@@ -85,6 +85,10 @@ class PagePlatform {
   // Discard of each of the ranges, in one call where the kernel can.
   virtual Errno DiscardAll(std::span<const PageRange> ranges) = 0;
 
+  // Makes the kernel give each page of the range, which is in memory and may be written, a copy of
+  // its own where a child shares it. ENOMEM: there is no memory for it.
+  virtual Errno TouchForWriting(PageRange range) = 0;
+
   // mprotect.
   virtual Errno SetAccess(PageRange range, KernelAccess access) = 0;
   // Makes any access to the absent page raise SIGSEGV at its exact address; only where

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/api/virtual_memory_fixture.h"
+#include "tests/stress/stress_scale.h"
 #include "tests/support/sanitizers.h"
 
 namespace userpager_tests {
@@ -368,10 +369,10 @@ TEST_F(VirtualAllocTest, VA39_ReserveStopsWithTheAddressSpace) {
 }
 
 TEST_F(VirtualAllocTest, VA41_FreshPagesAreAlwaysZero) {
-  // ThreadSanitizer makes each round slower by far.
-  const int most = OtherOptions() != nullptr ? 5'000 : 50'000;
-  const int rounds = userpager::kThreadSanitizer ? 1'000 : most;
-  for (int round = 0; round < rounds; ++round) {
+  // ThreadSanitizer, or an emulated processor, makes each round slower by far.
+  const uint64_t most = OtherOptions() != nullptr ? 5'000 : 50'000;
+  const uint64_t rounds = userpager::kThreadSanitizer ? 1'000 : userpager::stress::Scaled(most);
+  for (uint64_t round = 0; round < rounds; ++round) {
     std::byte* base = Commit(16 * kP);
     ASSERT_NE(base, nullptr) << round;
     ASSERT_TRUE(IsZero(base, 16 * kP)) << round;

@@ -161,15 +161,36 @@ uint64_t ApiCaller::CommitLimit(uint64_t memory_limit) const {
                       machine_.scenario.encrypt)
           .value();
   const uint64_t kept = machine_.scenario.most_bad_writes > 0 ? kSlotsForFailures : 0;
-  const uint64_t most = memory_limit - held_back + machine_.page_file.usable().value();
+  const uint64_t slots = machine_.page_file.usable().value();
+  const uint64_t lent = std::min(slots, machine_.page_file.lent().value());
+  const uint64_t most = memory_limit - held_back + (slots - lent);
   return most > kept ? most - kept : 0;
+}
+
+bool ApiCaller::KeepPromises(PageCount more) {
+  uint64_t limit = machine_.ledger.limit().value();
+  if (lowering_) limit = std::min(limit, limit_before_.value());
+  const uint64_t wanted = machine_.CountCommitted() + more.value();
+  const uint64_t possible = CommitLimit(limit);
+  if (wanted <= possible) return true;
+  PageFile& file = machine_.page_file;
+  return file.Grow(file.usable() + PageCount(wanted - possible)) == 0 &&
+         wanted <= CommitLimit(limit);
+}
+
+void ApiCaller::BecomeChild() {
+  // The shards have given back what they had of them.
+  for (Request& request : requests_) (void)request.request.release();
+  requests_.clear();
+  lowering_ = false;
 }
 
 // As Reservations::GiveBackSpace, but that nothing more than what is promised keeps its space.
 void ApiCaller::GiveBackSpace() {
   uint64_t limit = machine_.ledger.limit().value();
   if (lowering_) limit = std::min(limit, limit_before_.value());
-  const uint64_t promised = machine_.CountCommitted();
+  uint64_t promised = machine_.CountCommitted();
+  if (machine_.scenario.forks) promised += machine_.page_file.used().value();
   const uint64_t possible = CommitLimit(limit);
   const uint64_t spare = possible > promised ? possible - promised : 0;
   SlotRun given;
@@ -178,7 +199,7 @@ void ApiCaller::GiveBackSpace() {
     return given;
   });
   for (uint64_t i = 0; i < given.count.value(); ++i) {
-    machine_.store.Forget(given.first + PageCount(i));
+    machine_.store.Forget(given.first + PageCount(machine_.store.base() + i));
   }
 }
 
@@ -385,7 +406,7 @@ void ApiCaller::Trim() {
 // As Pager::BringIn: one shard after the other.
 void ApiCaller::BringIn(PageRange range, bool lock, bool had_locks) {
   if (requests_.size() == kMostRequests) return;
-  requests_.push_back({std::make_unique<BringInRequest>(), range, 0, lock, had_locks});
+  requests_.push_back({OwnedRequest(ArenaNew<BringInRequest>()), range, 0, lock, had_locks});
   Post(requests_.back());
 }
 
@@ -403,7 +424,7 @@ void ApiCaller::EndRequests() {
       continue;
     }
     if (request.request->error == 0 && request.shard + 1 < machine_.scenario.shards) {
-      request.request = std::make_unique<BringInRequest>();
+      request.request.reset(ArenaNew<BringInRequest>());
       ++request.shard;
       Post(request);
       ++i;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/arena.h"
 #include "tests/simulation/machine.h"
 
 namespace userpager::simulation {
@@ -25,12 +26,22 @@ class ApiCaller {
   bool waits() const;
   // Which calls are under way, for a report.
   std::string Describe() const;
+  // As Reservations::KeepPromisesBesideChild and KeepPromisesInChild: the page file grows so that
+  // what is committed can be kept, and so many slots more. False: it cannot.
+  bool KeepPromises(PageCount more);
+  // In a forked child: what was under way is the parent's.
+  void BecomeChild();
   void ReserveFirst();
   void ReleaseAll();
 
  private:
+  struct ArenaDeleter {
+    void operator()(BringInRequest* request) const { ArenaDelete(request); }
+  };
+  // Where Pager has it: a forked child gives it back there.
+  using OwnedRequest = std::unique_ptr<BringInRequest, ArenaDeleter>;
   struct Request {
-    std::unique_ptr<BringInRequest> request;
+    OwnedRequest request;
     PageRange range;
     unsigned shard;  // that has the request: each in turn
     bool lock;

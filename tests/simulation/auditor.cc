@@ -41,6 +41,7 @@ void Auditor::Check() {
   for (const auto& reservation : machine_.reservations) {
     if (reservation != nullptr) CheckContents(*reservation);
   }
+  CheckLoans();
 }
 
 // What the shards have, each for itself, is what is charged.
@@ -105,19 +106,19 @@ void Auditor::CheckPage(Stripe& stripe, PageIndex page, const ModelPage& model, 
     case PageState::kLost:
       return machine_.verdict.Fail(absl::StrFormat("page %x is gone", page.value()));
     case PageState::kDemandZero:
-      return CheckBytes(page, model, kZeros, "as a page of zeros");
-    case PageState::kReading: {
-      const auto found = read_from_.find(page.value());
-      if (found == read_from_.end()) return machine_.verdict.Fail("a page is read by no transfer");
-      return CheckSlot(stripe, page, model, found->second);
-    }
+      return CheckBytes(page, model.words, kZeros, "as a page of zeros");
+    case PageState::kReading:
+      if (SlotOf(stripe, page) == kNoSlot) {
+        return machine_.verdict.Fail("a page is read by no transfer");
+      }
+      break;
     case PageState::kPagedOut:
-      return CheckSlot(stripe, page, model, pte.slot());
+      break;
     case PageState::kActiveClean:
     case PageState::kActiveDirty:
     case PageState::kWritingInPlace: {
       const PhysicalPage memory = machine_.platform.MappedAt(page);
-      CheckBytes(page, model, machine_.platform.At(memory), "where it is mapped");
+      CheckBytes(page, model.words, machine_.platform.At(memory), "where it is mapped");
       break;
     }
     case PageState::kModified:
@@ -125,40 +126,86 @@ void Auditor::CheckPage(Stripe& stripe, PageIndex page, const ModelPage& model, 
     case PageState::kStandby:
     case PageState::kOffered: {
       const PageIndex at = ShardTestPeer::ParkedAt(shard, pte.frame());
-      CheckBytes(page, model, *static_cast<const PageBytes*>(machine_.platform.Peek(at)),
-                 "where it is parked");
+      CheckBytes(page, model.words,
+                 *static_cast<const PageBytes*>(machine_.platform.Peek(at)), "where it is parked");
       break;
     }
   }
+  const SlotIndex slot = SlotOf(stripe, page);
+  if (slot != kNoSlot) CheckSlot({page, slot, stripe.shard, model.words}, "in its slot");
+}
+
+// Where a copy of the page's content is or may be in the page file, or kNoSlot.
+SlotIndex Auditor::SlotOf(const Stripe& stripe, PageIndex page) {
+  const Pte pte = stripe.Load(page);
+  if (pte.state() == PageState::kPagedOut) return pte.slot();
   if (HasSlotBesideFrame(pte.state())) {
-    CheckSlot(stripe, page, model, ShardTestPeer::FrameOf(shard, pte.frame()).slot);
+    return ShardTestPeer::FrameOf(machine_.shard(stripe.shard), pte.frame()).slot;
   }
+  const auto found = read_from_.find(page.value());
+  const bool is_read = pte.state() == PageState::kReading && found != read_from_.end();
+  return is_read ? found->second : kNoSlot;
 }
 
 // What the device has harmed is found by its checksum when it is read.
-void Auditor::CheckSlot(Stripe& stripe, PageIndex page, const ModelPage& model, SlotIndex slot) {
-  const PageBytes* bytes = machine_.store.ContentOf(slot);
-  if (machine_.store.IsHarmed(slot)) return;
+void Auditor::CheckSlot(const LentPage& page, const char* where) {
+  const PageBytes* bytes = machine_.store.ContentOf(page.slot);
+  if (machine_.store.IsHarmed(page.slot)) return;
   if (bytes == nullptr) {
-    return machine_.verdict.Fail(
-        absl::StrFormat("page %x is in slot %u, which was never written", page.value(),
-                        slot.value()));
+    return machine_.verdict.Fail(absl::StrFormat(
+        "page %x is in slot %u, which was never written", page.page.value(), page.slot.value()));
   }
-  if (!machine_.scenario.encrypt) return CheckBytes(page, model, *bytes, "in its slot");
+  if (!machine_.scenario.encrypt) return CheckBytes(page.page, page.words, *bytes, where);
   PageBytes opened = *bytes;
-  machine_.cipher(stripe.shard).Open(slot, &opened);
-  CheckBytes(page, model, opened, "in its slot, decrypted");
+  machine_.cipher(page.shard).Open(page.slot, &opened, machine_.page_file.MarkOf(page.slot));
+  CheckBytes(page.page, page.words, opened, where);
 }
 
-void Auditor::CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
+void Auditor::CheckBytes(PageIndex page, const ModelWords& words, const PageBytes& bytes,
                          const char* where) {
   for (unsigned i = 0; i < kModelWords; ++i) {
     const uint64_t word = bytes.words[PlaceOfWord(i)];
-    if (word == model.words[i]) continue;
+    if (word == words[i]) continue;
     return machine_.verdict.Fail(absl::StrFormat("word %u of page %x is %u %s and should be %u",
                                                  PlaceOfWord(i), page.value(), word, where,
-                                                 model.words[i]));
+                                                 words[i]));
   }
+}
+
+std::vector<LentPage> Auditor::PagesInSlots() {
+  std::vector<LentPage> pages;
+  for (const auto& reservation : machine_.reservations) {
+    if (reservation == nullptr) continue;
+    const PageRange range = reservation->range();
+    for (PageIndex page = range.begin; page < range.end; ++page) {
+      const Stripe& stripe = reservation->StripeOf(page);
+      const ModelPage& model = reservation->At(page);
+      const SlotIndex slot = model.lost ? kNoSlot : SlotOf(stripe, page);
+      if (slot != kNoSlot) pages.push_back({page, slot, stripe.shard, model.words});
+    }
+  }
+  return pages;
+}
+
+// What children that live may read is what it was when they were forked.
+void Auditor::CheckLoans() {
+  for (const Loan& loan : machine_.loans) {
+    for (const LentPage& page : loan.pages) {
+      if (!loan.ended) CheckSlot(page, "in a slot that a child may read");
+      ++pages_checked_;
+    }
+  }
+}
+
+// Slots that no page and no transfer has, and that children may read.
+uint64_t Auditor::CountKept() const {
+  std::vector<bool> kept(owned_.size(), false);
+  for (const Loan& loan : machine_.loans) {
+    for (size_t slot = machine_.store.base() + 1; slot < loan.lent.size(); ++slot) {
+      if (loan.lent[slot] && !owned_[slot]) kept[slot] = true;
+    }
+  }
+  return static_cast<uint64_t>(std::count(kept.begin(), kept.end(), true));
 }
 
 void Auditor::Own(SlotIndex slot) {
@@ -166,7 +213,7 @@ void Auditor::Own(SlotIndex slot) {
     return machine_.verdict.Fail(absl::StrCat("slot ", slot.value(), " has two owners"));
   }
   owned_[slot.value()] = true;
-  ++owned_count_;
+  if (slot.value() > machine_.store.base()) ++owned_count_;
 }
 
 void Auditor::OwnSlotsOfTransfers(unsigned shard) {
@@ -184,7 +231,7 @@ void Auditor::OwnSlotsOfTransfers(unsigned shard) {
 }
 
 void Auditor::CheckSlots() {
-  owned_.assign(machine_.scenario.file_pages + 1, false);
+  owned_.assign(machine_.store.slot_count(), false);
   owned_count_ = 0;
   read_from_.clear();
   for (unsigned i = 0; i < machine_.scenario.shards; ++i) OwnSlotsOfTransfers(i);
@@ -199,10 +246,15 @@ void Auditor::CheckSlots() {
       Own(ShardTestPeer::FrameOf(shard, pte.frame()).slot);
     }
   }
-  if (owned_count_ == machine_.page_file.used().value()) return;
-  machine_.verdict.Fail(absl::StrCat(machine_.page_file.used().value(),
-                                     " slots are taken, and pages and transfers have ",
-                                     owned_count_));
+  const uint64_t used = machine_.page_file.used().value();
+  const uint64_t kept = machine_.loans.empty() ? 0 : CountKept();
+  // One that the device refused is kept for nobody.
+  const PageCount bad =
+      PageCount(machine_.scenario.file_pages - 1) - machine_.page_file.max_usable();
+  const uint64_t retired = std::min(kept, bad.value());
+  if (used <= owned_count_ + kept && used + retired >= owned_count_ + kept) return;
+  machine_.verdict.Fail(absl::StrCat(used, " slots are taken, and pages and transfers have ",
+                                     owned_count_, ", children may read ", kept, " more"));
 }
 
 void Auditor::CheckEnd() {
@@ -222,6 +274,10 @@ void Auditor::CheckEnd() {
   }
   if (machine_.platform.mapped() != 0) {
     machine_.verdict.Fail(absl::StrCat(machine_.platform.mapped(), " pages are left over"));
+  }
+  for (const SlotIndex slot : machine_.store.BorrowedSlots()) {
+    if (machine_.page_file.DescriptorOf(slot) == machine_.page_file.descriptor()) continue;
+    machine_.verdict.Fail("an ancestor's file is kept of which nothing is read");
   }
 }
 

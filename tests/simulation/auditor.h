@@ -21,6 +21,12 @@ class Auditor {
   void Check();
   // After everything was released and nothing is under way.
   void CheckEnd();
+  // As of the last check: slots of pages and transfers.
+  const std::vector<bool>& owned_slots() const { return owned_; }
+  // What a child that is forked now has in slots. After Check.
+  std::vector<LentPage> PagesInSlots();
+  // In a forked child, whose memory may be beyond its limit, as its parent's was.
+  void BecomeChild() { charged_before_ = machine_.ledger.charged().value(); }
   uint64_t pages_checked() const { return pages_checked_; }
 
  private:
@@ -29,10 +35,13 @@ class Auditor {
   void CheckLost(Reservation& reservation);
   void CheckContents(Reservation& reservation);
   void CheckPage(Stripe& stripe, PageIndex page, const ModelPage& model, Pte pte);
-  void CheckSlot(Stripe& stripe, PageIndex page, const ModelPage& model, SlotIndex slot);
-  void CheckBytes(PageIndex page, const ModelPage& model, const PageBytes& bytes,
+  SlotIndex SlotOf(const Stripe& stripe, PageIndex page);
+  void CheckSlot(const LentPage& page, const char* where);
+  void CheckBytes(PageIndex page, const ModelWords& words, const PageBytes& bytes,
                   const char* where);
+  void CheckLoans();
   void CheckSlots();
+  uint64_t CountKept() const;
   void OwnSlotsOfTransfers(unsigned shard);
   void Own(SlotIndex slot);
 

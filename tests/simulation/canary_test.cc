@@ -43,5 +43,13 @@ TEST(Canary, AMessageThatReachesTheWrongShardIsFound) {
   EXPECT_NE(RunWith(Canary::kWrongShard), "");
 }
 
+TEST(Canary, SlotsGivenUpThatAChildMayReadAreFound) {
+  EXPECT_NE(RunWith(Canary::kLentSlotsFreed), "");
+}
+
+TEST(Canary, AChildThatDoesNotHoldOffStoresIsFound) {
+  EXPECT_NE(RunWith(Canary::kChildUnprotected), "");
+}
+
 }  // namespace
 }  // namespace userpager::simulation

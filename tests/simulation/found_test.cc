@@ -1,8 +1,10 @@
 // What the simulation has found, each as a short story of its own: seeds tell other stories when
 // the simulation changes.
 #include <memory>
+#include <string>
 
 #include "gtest/gtest.h"
+#include "tests/simulation/family.h"
 #include "tests/simulation/machine.h"
 
 namespace userpager::simulation {
@@ -68,7 +70,10 @@ class Found : public testing::Test {
   TouchOutcome Store(PageIndex page) {
     PageBytes* contents = nullptr;
     const TouchOutcome outcome = machine_->platform.Touch(page, true, &contents);
-    if (outcome == TouchOutcome::kDone) contents->words[0] = page.value();
+    if (outcome == TouchOutcome::kDone) {
+      contents->words[PlaceOfWord(0)] = page.value();
+      machine_->Find(page)->At(page).words[0] = page.value();
+    }
     if (outcome != TouchOutcome::kMissing && outcome != TouchOutcome::kWriteProtected) {
       return outcome;
     }
@@ -200,6 +205,30 @@ TEST_F(Found, ShardsThatHaveNothingToGiveLeaveEachOtherInPeace) {
   EXPECT_FALSE(machine_->store.is_busy());
   EXPECT_GT(machine_->NextTurn(), machine_->now_ns());
   machine_->ledger.Return(others);
+}
+
+// At the fork all slots in use are of writes that have not ended: the child frees them as it takes
+// over, and has nothing there. It would keep its parent's slots for as long as it lives.
+TEST_F(Found, AChildLetsGoOfAFileThatOnlyItsParentsWritesWereUsing) {
+  scenario_.forks = true;
+  Build(true, 64, 100);
+  for (PageIndex page = kFirst; machine_->page_file.used() == PageCount(0);) {
+    if (machine_->platform.IsAsleep(0)) {
+      TurnOnce();
+    } else if (Store(page) == TouchOutcome::kDone) {
+      ++page;
+    }
+  }
+  Auditor auditor(*machine_);
+  ApiCaller caller(*machine_);
+  Family family(*machine_, auditor, caller);
+  auditor.Check();
+  const std::string found = family.Step([&]() -> std::string {
+    return machine_->store.BorrowedSlots().empty() ? "" : "it keeps its parent's file";
+  });
+  EXPECT_EQ(found, "");
+  EXPECT_EQ(family.forks(), 1u);
+  family.End();
 }
 
 // The pages of one shard have taken all memory, and are not used any more. The canary is a shard

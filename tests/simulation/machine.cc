@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/base/clock.h"
+#include "runtime/platform/address_map.h"
 
 namespace userpager::simulation {
 namespace {
@@ -26,6 +27,7 @@ ShardOptions OptionsOf(const Scenario& scenario, unsigned index) {
   options.replacement = scenario.replacement;
   options.features.move = scenario.move;
   options.features.guard = scenario.guard;
+  options.features.poison = true;
   return options;
 }
 
@@ -38,8 +40,9 @@ Machine::Machine(const Scenario& the_scenario)
       store(the_scenario, platform, page_file, dice, verdict) {
   simulated_now_ns.store(now_ns_, std::memory_order_relaxed);
   LogLine line;
+  if (scenario.forks) LetChildrenInherit();
   const PageFileOptions file{PageFileDirectory(), scenario.file_pages * kPageBytes,
-                             false, true};
+                             scenario.forks, true};
   if (page_file.Open(file, &line) != 0) {
     verdict.Fail(line.c_str());
     return;
@@ -54,15 +57,20 @@ Machine::Machine(const Scenario& the_scenario)
   }
 }
 
+SlotCipher& Machine::cipher(unsigned index) {
+  static SlotCipher ciphers[kMostShards];
+  return ciphers[index];
+}
+
 Errno Machine::AddShard(unsigned index, LogLine* error) {
   Seat& seat = *seats_.emplace_back(std::make_unique<Seat>(platform, index));
-  if (scenario.encrypt) {
-    if (const Errno failed = seat.cipher.Init(error); failed != 0) return failed;
+  if (scenario.encrypt && !cipher(index).on()) {
+    if (const Errno failed = cipher(index).Init(error); failed != 0) return failed;
   }
   seat.shard = std::make_unique<Shard>(
       OptionsOf(scenario, index),
       ShardParts{seat.userfaultfd, store.engine(index), ledger, page_file, nullptr,
-                 scenario.encrypt ? &seat.cipher : nullptr});
+                 scenario.encrypt ? &cipher(index) : nullptr});
   return seat.shard->Init();
 }
 
@@ -86,6 +94,23 @@ uint64_t Machine::CountCommitted() {
 void Machine::PassTime(uint64_t ns) {
   now_ns_ += ns;
   simulated_now_ns.store(now_ns_, std::memory_order_relaxed);
+}
+
+void Machine::BecomeChild() {
+  platform.BecomeChild();
+  for (const auto& seat : seats_) {
+    seat->kicked = seat->asked = false;
+    seat->wakes_at_ns = now_ns_;
+    seat->inbox.clear();
+  }
+  turns_for_peers_ = 0;
+}
+
+void Machine::EndLoans() {
+  page_file.EndLoans();
+  loans.erase(std::remove_if(loans.begin(), loans.end(),
+                             [](const Loan& loan) { return loan.ended; }),
+              loans.end());
 }
 
 void Machine::KickAll() {
@@ -138,7 +163,10 @@ void Machine::Turn() {
       store.TakeCompletions(index, dice.Between(least, dice.OneIn(2) ? 2 : kMostCompletions));
   const uint64_t timeout_ns = seat.shard->Step(faults, done);
   seat.wakes_at_ns = timeout_ns == IoEngine::kNoTimeout ? timeout_ns : now_ns_ + timeout_ns;
-  if (seat.shard->TakeWantsSlots()) (void)page_file.Grow(page_file.usable() + PageCount(1));
+  if (seat.shard->TakeWantsSlots()) {
+    EndLoans();
+    (void)page_file.Grow(page_file.usable() + PageCount(1));
+  }
   if (!seat.shard->TakeNeedsPeers() || scenario.canary == Canary::kPeersNotAsked) return;
   for (unsigned i = 0; i < scenario.shards; ++i) {
     if (i == index) continue;

@@ -15,6 +15,7 @@
 #include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/shard.h"
 #include "tests/simulation/dice.h"
+#include "tests/simulation/loan.h"
 #include "tests/simulation/reservation.h"
 #include "tests/simulation/scenario.h"
 #include "tests/simulation/simulated_platform.h"
@@ -52,8 +53,13 @@ class Machine {
 
   Shard& shard(unsigned index) { return *seats_[index]->shard; }
   Shard& ShardOf(PageIndex page) { return shard(Find(page)->StripeOf(page).shard); }
-  SlotCipher& cipher(unsigned index) { return seats_[index]->cipher; }
+  // The same for all machines of the process: memory for keys is not used twice.
+  static SlotCipher& cipher(unsigned index);
   SimulatedUserfaultfd& userfaultfd(unsigned index) { return seats_[index]->userfaultfd; }
+  // In a forked child: what the threads had is the parent's, as is all that the kernel knew.
+  void BecomeChild();
+  // As the watchdog does, now and then: what was kept for children that are gone is given back.
+  void EndLoans();
   bool built() const { return !seats_.empty(); }
   // All shards look whether memory is short.
   void KickAll();
@@ -77,6 +83,7 @@ class Machine {
   std::array<std::unique_ptr<Reservation>, kMostReservations> reservations;
   std::optional<ProtectionChange> change;
   uint64_t next_value = 1;  // what the program writes next
+  std::vector<Loan> loans;  // of the process's children
 
  private:
   // What a ShardThread has.
@@ -84,7 +91,6 @@ class Machine {
     Seat(SimulatedPlatform& kernel, unsigned index) : userfaultfd(kernel, index) {}
 
     SimulatedUserfaultfd userfaultfd;
-    SlotCipher cipher;
     std::unique_ptr<Shard> shard;
     bool kicked = false;
     bool asked = false;  // kicked by a peer

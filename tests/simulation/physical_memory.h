@@ -1,5 +1,6 @@
 // PhysicalMemory: the simulated machine's pages. A page is in use while it is mapped somewhere or
-// while a device or somebody else holds a reference to it, as the kernel counts them.
+// while a device or somebody else holds a reference to it, as the kernel counts them. After a fork
+// it is shared, until it is written or pinned; one that is pinned is copied for the child instead.
 #ifndef USERPAGER_TESTS_SIMULATION_PHYSICAL_MEMORY_H_
 #define USERPAGER_TESTS_SIMULATION_PHYSICAL_MEMORY_H_
 
@@ -36,6 +37,7 @@ class PhysicalMemory {
       free_.pop_back();
     }
     pages_[page].mapped = true;
+    pages_[page].shared = false;
     std::memcpy(pages_[page].bytes.get(), contents, kPageBytes);
     ++resident_;
     return page;
@@ -45,13 +47,30 @@ class PhysicalMemory {
     Release(page);
   }
   // References of the pager's own device, which are charged, and of others, which are not.
-  void Pin(PhysicalPage page, bool own) { ++(own ? pages_[page].own : pages_[page].foreign); }
+  void Pin(PhysicalPage page, bool own) {
+    ++(own ? pages_[page].own : pages_[page].foreign);
+    pages_[page].shared = false;
+  }
   void Unpin(PhysicalPage page, bool own) {
     --(own ? pages_[page].own : pages_[page].foreign);
     Release(page);
   }
   bool IsPinned(PhysicalPage page) const {
     return pages_[page].own + pages_[page].foreign > 0;
+  }
+  void ShareAll() {
+    for (Entry& entry : pages_) entry.shared = entry.mapped && entry.own + entry.foreign == 0;
+  }
+  bool IsShared(PhysicalPage page) const { return pages_[page].shared; }
+  void Unshare(PhysicalPage page) { pages_[page].shared = false; }
+  // In a forked child, where nobody holds anything.
+  void ForgetPins() {
+    for (PhysicalPage page = 1; page < pages_.size(); ++page) {
+      Entry& entry = pages_[page];
+      if (entry.own + entry.foreign == 0) continue;
+      entry.own = entry.foreign = 0;
+      Release(page);
+    }
   }
   PageBytes& operator[](PhysicalPage page) { return *pages_[page].bytes; }
   // Pages that are mapped or that the pager's device holds.
@@ -62,6 +81,7 @@ class PhysicalMemory {
     std::unique_ptr<PageBytes> bytes;
     bool mapped = false;
     bool counted = true;
+    bool shared = false;  // with a child or the parent
     unsigned own = 0;
     unsigned foreign = 0;
   };

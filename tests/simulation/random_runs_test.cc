@@ -25,8 +25,8 @@ const char* only_seed = nullptr;
 void Tell(const SeedRunner& runner) {
   const RunTotals& totals = runner.totals();
   std::printf("%llu runs, %llu events, %llu pages in, %llu out, %llu read ahead, %llu faults of the"
-              " store, %llu pages lost by it, %llu faults that waited for memory, %llu pages"
-              " checked\n",
+              " store, %llu pages lost by it, %llu faults that waited for memory, %llu forks,"
+              " %llu pages checked\n",
               static_cast<unsigned long long>(runner.runs()),
               static_cast<unsigned long long>(totals.events),
               static_cast<unsigned long long>(totals.pages_in),
@@ -35,6 +35,7 @@ void Tell(const SeedRunner& runner) {
               static_cast<unsigned long long>(totals.store_faults),
               static_cast<unsigned long long>(totals.lost_pages),
               static_cast<unsigned long long>(totals.queued_faults),
+              static_cast<unsigned long long>(totals.forks),
               static_cast<unsigned long long>(totals.pages_checked));
   Counted("seeds", runner.runs());
   Counted("operations", totals.events);

@@ -19,12 +19,14 @@ inline constexpr unsigned kModelWords = 8;
 constexpr size_t PlaceOfWord(unsigned i) { return i * 73; }
 static_assert(PlaceOfWord(kModelWords - 1) == kPageBytes / sizeof(uint64_t) - 1);
 
+using ModelWords = std::array<uint64_t, kModelWords>;
+
 struct ModelPage {
   bool committed = false;
   bool locked = false;
   bool lost = false;  // the store failed to give it back
   Protection protection;
-  std::array<uint64_t, kModelWords> words{};
+  ModelWords words{};
 
   bool AllowsAccess() const { return committed && protection.AllowsAccess(); }
   bool AllowsWrite() const { return committed && protection.AllowsWrite(); }

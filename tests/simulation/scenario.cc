@@ -10,7 +10,6 @@ namespace userpager::simulation {
 namespace {
 
 constexpr uint64_t kSmallestLimit = 32;  // of one shard
-constexpr uint64_t kMostShards = 4;
 constexpr unsigned kPatterns = 5;
 // As ReplacementKind has them.
 constexpr const char* kReplacements[] = {"adaptive", "fifo", "clock"};
@@ -53,8 +52,8 @@ void DrawStoreFaults(Dice& dice, StoreFaults& faults) {
 }
 
 void DrawWeights(Dice& dice, Scenario& scenario) {
-  static constexpr unsigned kEvents[kEventKinds] = {30, 30, 20, 30, 3, 3, 2, 3};
-  for (unsigned i = 0; i < kEventKinds; ++i) {
+  static constexpr unsigned kEvents[] = {30, 30, 20, 30, 3, 3, 2, 3};
+  for (unsigned i = 0; i < std::size(kEvents); ++i) {
     scenario.event_weights[i] =
         static_cast<unsigned>(dice.Between(kEvents[i] / 3 + 1, 3 * kEvents[i]));
   }
@@ -62,6 +61,14 @@ void DrawWeights(Dice& dice, Scenario& scenario) {
     if (dice.OneIn(3)) scenario.event_weights[static_cast<unsigned>(event)] = 0;
   }
   for (unsigned& weight : scenario.call_weights) weight = DrawRate(dice, 10);
+}
+
+// A child takes as many slots of its parent's as are in use.
+void LetFork(Dice& dice, Scenario& scenario) {
+  scenario.forks = true;
+  scenario.event_weights[static_cast<unsigned>(Event::kFork)] =
+      static_cast<unsigned>(dice.Between(1, 4));
+  scenario.file_pages += 3 * scenario.reservations * scenario.reservation_pages;
 }
 
 }  // namespace
@@ -91,11 +98,13 @@ Scenario::Scenario(uint64_t the_seed) : seed(the_seed) {
   DrawPlatformFaults(dice, platform);
   DrawStoreFaults(dice, store);
   if (store.fail_write + store.short_write > 0) most_bad_writes = 24;
+  if (dice.OneIn(4)) LetFork(dice, *this);
 }
 
 std::string Scenario::Describe() const {
   return absl::StrCat(move ? "with" : "without", " MOVE, ", guard ? "with" : "without",
-                      " guards, ", encrypt ? "encrypted, " : "", shards, " shard(s), ",
+                      " guards, ", encrypt ? "encrypted, " : "",
+                      forks ? "forks, " : "", shards, " shard(s), ",
                       kReplacements[static_cast<unsigned>(replacement)],
                       " replacement, a limit of ", limit_pages, " pages, ", reservations, " times ",
                       reservation_pages, " pages, ", threads, " thread(s), ", events, " events");

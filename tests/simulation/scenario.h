@@ -21,6 +21,8 @@ enum class Canary : uint8_t {
   kTornRead,            // half of a read is of another page, and its checksum agrees
   kWrongShard,          // now and then a message reaches a shard that does not have the page
   kPeersNotAsked,       // a shard without memory does not have the others free some
+  kLentSlotsFreed,      // what a forked child may read is given up while the child lives
+  kChildUnprotected,    // a forked child does not hold off stores where it has to
 };
 
 // What a scheduler may do next.
@@ -33,8 +35,9 @@ enum class Event : uint8_t {
   kPin,           // somebody pins a page, writes through a pin, or ends one
   kSignal,        // a waiting thread is interrupted and asks again
   kClock,         // time passes
+  kFork,          // a child is forked, or one ends
 };
-inline constexpr unsigned kEventKinds = 8;
+inline constexpr unsigned kEventKinds = 9;
 
 // Calls of the API.
 enum class Call : uint8_t {
@@ -52,6 +55,8 @@ enum class Call : uint8_t {
   kGiveBack,
 };
 inline constexpr unsigned kCallKinds = 12;
+
+inline constexpr unsigned kMostShards = 4;
 
 // All rates are per mille of the chances to happen.
 struct PlatformFaults {
@@ -87,6 +92,7 @@ struct Scenario {
   bool guard = true;
   bool executable = false;      // some protections allow executing
   bool encrypt = false;         // what is written to the page file
+  bool forks = false;           // children may be forked
   ReplacementKind replacement = ReplacementKind::kAdaptive;
   uint64_t limit_pages = 64;
   uint64_t file_pages = 256;

@@ -83,6 +83,7 @@ std::string SeedRunner::Run(const Scenario& scenario) {
   totals_.pages_ahead += totals.pages_ahead;
   totals_.lost_pages += totals.lost_pages;
   totals_.queued_faults += totals.queued_faults;
+  totals_.forks += totals.forks;
   totals_.digest = totals.digest;
   if (found.empty()) return "";
   if (!kInstrumented) ShowEnd();

@@ -55,6 +55,10 @@ void SimulatedPlatform::CheckOwner(PageRange range, unsigned shard) {
 
 // A shard registers its parking areas itself: first that of data, then that of code.
 Errno SimulatedPlatform::Register(PageRange range, unsigned shard) {
+  if (Area* area = FindArea(range.begin); area != nullptr) {
+    RegisterAgain(*area, range, shard);
+    return 0;
+  }
   Area area{range, shard, std::vector<Page>(range.count().value())};
   const bool parks = range.begin < PageIndex(kFirstReservation) ||
                      range.begin >= PageIndex(kFirstReservation + 16 * kReservationStep);
@@ -63,8 +67,28 @@ Errno SimulatedPlatform::Register(PageRange range, unsigned shard) {
                                                              : KernelAccess::kReadWriteExecute;
     for (Page& page : area.pages) page.access = access;
   }
+  for (Page& page : area.pages) page.registered = true;
   areas_.push_back(std::move(area));
   return 0;
+}
+
+// By a forked child, what its parent had registered.
+void SimulatedPlatform::RegisterAgain(Area& area, PageRange range, unsigned shard) {
+  if (area.shard != shard || range.end > area.range.end) {
+    verdict_.Fail("a child registers what was another shard's");
+  }
+  for (PageIndex page = range.begin; page < std::min(range.end, area.range.end); ++page) {
+    area.pages[(page - area.range.begin).value()].registered = true;
+  }
+}
+
+void SimulatedPlatform::BecomeChild() {
+  memory_.ForgetPins();
+  for (Area& area : areas_) {
+    for (Page& page : area.pages) page.registered = page.write_protected = false;
+  }
+  for (Waiter& waiter : waiters_) waiter = {};
+  for (std::deque<unsigned>& unread : unread_) unread.clear();
 }
 
 void SimulatedPlatform::Forget(PageRange range) {
@@ -81,7 +105,7 @@ bool SimulatedPlatform::IsOneMapping(PageIndex begin, PageCount count) {
   const Page* first = Find(begin);
   for (PageIndex page = begin; page < begin + count; ++page) {
     const Page* other = Find(page);
-    if (other == nullptr || other->access != first->access) return false;
+    if (other == nullptr || !other->registered || other->access != first->access) return false;
   }
   return true;
 }
@@ -140,7 +164,8 @@ Errno SimulatedPlatform::RefusalToMove(PageIndex to, PageIndex from) {
   if (target.guarded || target.poisoned) {
     verdict_.Fail("a page was moved to where a guard or a poison mark is");
   }
-  if (memory_.IsPinned(source.memory) || dice_.Happens(faults_.refuse_move)) return EBUSY;
+  const bool stays = memory_.IsPinned(source.memory) || memory_.IsShared(source.memory);
+  if (stays || dice_.Happens(faults_.refuse_move)) return EBUSY;
   return 0;
 }
 
@@ -164,7 +189,7 @@ RunResult SimulatedPlatform::Move(PageIndex to, PageIndex from, PageCount count,
     Page& target = *Find(to + done);
     target.memory = source.memory;
     target.write_protected = false;
-    source = Page{.access = source.access};
+    source = Page{.registered = true, .access = source.access};
   }
   if (wake == WakeMode::kWake) WakeAll(PageRange(to, done), to);
   if (done == count) return {done, 0};
@@ -172,9 +197,10 @@ RunResult SimulatedPlatform::Move(PageIndex to, PageIndex from, PageCount count,
 }
 
 Errno SimulatedPlatform::WriteProtect(PageRange range) {
+  if (child_is_adopting_ && scenario_.canary == Canary::kChildUnprotected) return 0;
   for (PageIndex at = range.begin; at < range.end; ++at) {
     Page* page = Find(at);
-    if (page == nullptr) return ENOENT;
+    if (page == nullptr || !page->registered) return ENOENT;
     page->write_protected =
         page->memory != 0 && scenario_.canary != Canary::kNoWriteProtection;
   }
@@ -232,6 +258,16 @@ Errno SimulatedPlatform::Discard(PageRange range) {
   return 0;
 }
 
+// A store by the kernel, in the shard's own thread: nobody would answer its fault.
+Errno SimulatedPlatform::TouchForWriting(PageRange range) {
+  for (PageIndex at = range.begin; at < range.end; ++at) {
+    PageBytes* contents = nullptr;
+    if (Touch(at, true, &contents) == TouchOutcome::kDone) continue;
+    verdict_.Fail("a shard's own store faults");
+  }
+  return 0;
+}
+
 Errno SimulatedPlatform::SetAccess(PageRange range, KernelAccess access) {
   const Page* first = Find(range.begin);
   if (first == nullptr) return ENOMEM;
@@ -276,8 +312,10 @@ TouchOutcome SimulatedPlatform::Touch(PageIndex at, bool write, PageBytes** cont
     return TouchOutcome::kSegv;
   }
   if (page->poisoned) return TouchOutcome::kBus;
+  if (!page->registered) verdict_.Fail("a page was touched that no shard watches");
   if (page->memory == 0) return TouchOutcome::kMissing;
   if (write && page->write_protected) return TouchOutcome::kWriteProtected;
+  if (write) memory_.Unshare(page->memory);
   *contents = &memory_[page->memory];
   return TouchOutcome::kDone;
 }

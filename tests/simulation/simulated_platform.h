@@ -52,6 +52,7 @@ class SimulatedPlatform {
   void Wake(PageRange range, unsigned shard);
   Errno Poison(PageIndex page);
   Errno Discard(PageRange range);
+  Errno TouchForWriting(PageRange range);
   Errno SetAccess(PageRange range, KernelAccess access);
   Errno InstallGuard(PageIndex page);
   Errno RemoveGuard(PageIndex page);
@@ -90,6 +91,13 @@ class SimulatedPlatform {
   bool IsBuffer(PageIndex page) { return Find(page) == nullptr; }
   void TouchBuffer(PageIndex page);
 
+  // A fork: from here on all pages are shared.
+  void Fork() { memory_.ShareAll(); }
+  // In the child, which has no userfaultfds: nothing is registered or write-protected, and nobody
+  // waits.
+  void BecomeChild();
+  void set_child_is_adopting(bool adopting) { child_is_adopting_ = adopting; }
+
   // munmap. Nothing is there any more.
   void Forget(PageRange range);
   // Whether an mprotect that would hide a page may be refused now (Pager's callers can take it).
@@ -102,6 +110,7 @@ class SimulatedPlatform {
  private:
   struct Page {
     PhysicalPage memory = 0;
+    bool registered = false;
     bool write_protected = false;
     bool poisoned = false;
     bool guarded = false;
@@ -120,6 +129,7 @@ class SimulatedPlatform {
 
   Area* FindArea(PageIndex page);
   Page* Find(PageIndex page);
+  void RegisterAgain(Area& area, PageRange range, unsigned shard);
   bool IsOneMapping(PageIndex begin, PageCount count);
   RunResult Install(PageIndex to, const void* contents, bool zeros, PageCount count,
                     InstallMode mode, WakeMode wake);
@@ -137,6 +147,7 @@ class SimulatedPlatform {
   size_t last_area_ = 0;                 // where the last page was found
   std::vector<unsigned> parking_areas_;  // of each shard
   bool may_refuse_to_hide_ = false;
+  bool child_is_adopting_ = false;
   std::vector<Waiter> waiters_;
   std::vector<std::deque<unsigned>> unread_;  // by shard: threads, in the order of their messages
   absl::flat_hash_set<uint64_t> buffers_;  // pages of the read buffers that hold something

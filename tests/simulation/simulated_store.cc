@@ -50,6 +50,36 @@ SimulatedStore::Fate SimulatedStore::DrawFate(IoDirection direction) {
   return dice_.Happens(faults_.misdirect_write) ? Fate::kMisdirect : Fate::kGood;
 }
 
+// Newer files first: an older one may be closed, and its descriptor another's.
+SlotIndex SimulatedStore::SlotOf(const IoRequest& request) {
+  const auto within = static_cast<uint32_t>(request.offset_bytes >> kPageShift);
+  for (size_t i = files_.size() - 1; i > 0; --i) {
+    const bool is_own = i == files_.size() - 1;
+    const int descriptor = is_own ? page_file_.descriptor() : files_[i].descriptor;
+    if (request.descriptor == descriptor) return SlotIndex(files_[i].base + within);
+  }
+  return SlotIndex(files_[0].base + within);
+}
+
+// Numbers are used again where the child has nothing there.
+void SimulatedStore::BecomeChild(int borrowed) {
+  transfers_.clear();
+  files_.back().descriptor = borrowed;
+  const SlotIndex last(UINT32_MAX);
+  const uint32_t base =
+      last.value() - static_cast<uint32_t>(page_file_.OffsetOf(last) >> kPageShift);
+  while (!files_.empty() && files_.back().base >= base) files_.pop_back();
+  files_.push_back({-1, base});
+  slots_.resize(base);
+  slots_.resize(base + scenario_.file_pages + 1);
+}
+
+std::vector<SlotIndex> SimulatedStore::BorrowedSlots() const {
+  std::vector<SlotIndex> found;
+  for (size_t i = 0; i + 1 < files_.size(); ++i) found.emplace_back(files_[i].base + 1);
+  return found;
+}
+
 void SimulatedStore::Submit(const IoRequest& request, unsigned shard) {
   const auto under_way = std::count_if(transfers_.begin(), transfers_.end(),
                                        [&](const Transfer& t) { return t.shard == shard; });
@@ -59,13 +89,16 @@ void SimulatedStore::Submit(const IoRequest& request, unsigned shard) {
                     .tag = request.tag,
                     .memory = {},
                     .held = {},
-                    .first = SlotIndex(static_cast<uint32_t>(request.offset_bytes >> kPageShift)),
+                    .first = SlotOf(request),
                     .may_fault = request.may_fault,
                     .fate = DrawFate(request.direction)};
   for (const iovec& part : request.parts) {
     for (uint64_t at = 0; at < part.iov_len; at += kPageBytes) {
       transfer.memory.push_back(PageOf(static_cast<const char*>(part.iov_base) + at));
     }
+  }
+  if (transfer.direction == IoDirection::kWrite && transfer.first.value() <= base()) {
+    verdict_.Fail("a child writes to an ancestor's file");
   }
   if (transfer.first.value() == 0 || transfer.first.value() + transfer.memory.size() >
                                          page_file_.usable().value() + slots_.size()) {
@@ -178,7 +211,7 @@ void SimulatedStore::Read(Transfer& transfer) {
       std::memset(into, kNothing, kPageBytes);
     }
     if (i == flipped) into[dice_.Below(kPageBytes)] ^= static_cast<char>(1 << dice_.Below(8));
-    if (tears) {
+    if (tears && number.value() > base()) {
       std::memset(into, kNothing, kHalfPage);
       page_file_.set_checksum(number, Crc32c(into, kPageBytes));
     }

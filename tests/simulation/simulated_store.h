@@ -37,6 +37,16 @@ class SimulatedStore {
   // Up to `most` of the shard's transfers that are done, in any order.
   std::vector<IoCompletion> TakeCompletions(unsigned shard, size_t most);
 
+  // In a forked child that has a page file of its own: transfers under way were its parent's, whose
+  // file it reads as `borrowed`.
+  void BecomeChild(int borrowed);
+  // The process's own slots have greater numbers; each of the others is of an ancestor's file.
+  uint32_t base() const { return files_.back().base; }
+  // Numbers that slots may have, 0 included.
+  size_t slot_count() const { return slots_.size(); }
+  // One slot of each file of an ancestor.
+  std::vector<SlotIndex> BorrowedSlots() const;
+
   // The slot's disk space was given back.
   void Forget(SlotIndex slot) { slots_[slot.value()].bytes = nullptr; }
   // What the slot holds; nullptr where it was never written.
@@ -90,12 +100,18 @@ class SimulatedStore {
     Step step = Step::kSent;
     int64_t result = 0;
   };
+  // One file, and the number before that of its first slot.
+  struct File {
+    int descriptor;
+    uint32_t base;
+  };
   struct Slot {
     std::unique_ptr<PageBytes> bytes;
     bool harmed = false;
     unsigned wrong_reads = 0;  // in a row
   };
 
+  SlotIndex SlotOf(const IoRequest& request);
   void Submit(const IoRequest& request, unsigned shard);
   Fate DrawFate(IoDirection direction);
   void Hold(Transfer& transfer);
@@ -115,6 +131,7 @@ class SimulatedStore {
   std::vector<Engine> engines_;
   std::vector<Transfer> transfers_;
   std::vector<Slot> slots_;
+  std::vector<File> files_{{-1, 0}};  // the process's own last, of whatever descriptor
   unsigned bad_writes_left_;
   uint64_t fault_count_ = 0;
 };

@@ -17,6 +17,11 @@ class SimulatedThread {
   bool can_run() const { return !machine_.platform.IsAsleep(number_); }
   // An access was begun and is not through.
   bool is_busy() const { return pending_; }
+  // In a forked child, which has none of its parent's threads: as one that has just begun.
+  void Forget() {
+    pending_ = false;
+    steps_left_ = 0;
+  }
   // Some accesses, until one sleeps. With `finish`: only the one that is pending.
   void Run(bool finish);
 

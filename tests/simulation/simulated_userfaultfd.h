@@ -56,6 +56,10 @@ class SimulatedUserfaultfd final : public PagePlatform {
     for (const PageRange range : ranges) (void)Discard(range);
     return 0;
   }
+  Errno TouchForWriting(PageRange range) override {
+    kernel_.CheckOwner(range, shard_);
+    return kernel_.TouchForWriting(range);
+  }
   Errno SetAccess(PageRange range, KernelAccess access) override {
     kernel_.CheckOwner(range, shard_);
     return kernel_.SetAccess(range, access);

@@ -1,7 +1,10 @@
 #include "tests/simulation/simulation.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "tests/simulation/shard_view.h"
@@ -10,6 +13,7 @@ namespace userpager::simulation {
 namespace {
 
 constexpr size_t kMostPins = 3;
+constexpr uint64_t kMostEventsOfChild = 300;
 constexpr uint64_t kLongestEventNs = 20'000;
 constexpr uint64_t kLongestPauseNs = 3'000'000;
 // Far beyond what any run needs to come to its end.
@@ -23,7 +27,10 @@ std::atomic<uint64_t> current{0};
 uint64_t Simulation::current_event() { return current.load(); }
 
 Simulation::Simulation(const Scenario& scenario)
-    : machine_(scenario), auditor_(machine_), caller_(machine_) {
+    : machine_(scenario),
+      auditor_(machine_),
+      caller_(machine_),
+      family_(machine_, auditor_, caller_) {
   for (unsigned i = 0; i < scenario.threads; ++i) threads_.emplace_back(machine_, i);
 }
 
@@ -31,7 +38,13 @@ std::string Simulation::Run() {
   current = 0;
   if (machine_.verdict.ok()) caller_.ReserveFirst();
   After();
-  for (unsigned i = 0; i < machine_.scenario.events && machine_.verdict.ok(); ++i) {
+  GoOn(machine_.scenario.events);
+  if (machine_.verdict.ok()) return "";
+  return absl::StrCat("event ", totals_.events, ": ", machine_.verdict.what());
+}
+
+void Simulation::GoOn(unsigned events) {
+  for (unsigned i = 0; i < events && machine_.verdict.ok(); ++i) {
     Event event;
     if (!Pick(&event)) continue;
     Do(event);
@@ -39,8 +52,6 @@ std::string Simulation::Run() {
   }
   if (machine_.verdict.ok()) Finish();
   CollectTotals();
-  if (machine_.verdict.ok()) return "";
-  return absl::StrCat("event ", totals_.events, ": ", machine_.verdict.what());
 }
 
 void Simulation::After() {
@@ -66,6 +77,7 @@ bool Simulation::MayHappen(Event event) const {
     case Event::kCall:
     case Event::kPin:
     case Event::kClock:
+    case Event::kFork:
       return true;
   }
   return false;
@@ -102,6 +114,7 @@ void Simulation::Do(Event event) {
     case Event::kPin: return DoPin();
     case Event::kSignal: return DoSignal();
     case Event::kClock: return machine_.PassTime(machine_.dice.Below(kLongestPauseNs));
+    case Event::kFork: return DoFork();
   }
 }
 
@@ -180,6 +193,38 @@ void Simulation::DoSignal() {
   }
 }
 
+// ---- Forks. ----
+
+void Simulation::DoFork() {
+  void* const shared = mmap(nullptr, sizeof(RunTotals), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return machine_.verdict.Fail("no memory for what a child tells");
+  auto* const of_child = new (shared) RunTotals();
+  const std::string found = family_.Step([&] { return RunAsChild(of_child); });
+  if (!found.empty()) machine_.verdict.Fail("in a forked child, " + found);
+  totals_.events += of_child->events;
+  totals_.forks += of_child->forks;
+  child_pages_checked_ += of_child->pages_checked;
+  totals_.digest = (totals_.digest ^ of_child->digest) * kDigestFactor;
+  munmap(shared, sizeof(RunTotals));
+}
+
+// New threads, as those of the parent are not here, and other draws than the parent's.
+std::string Simulation::RunAsChild(RunTotals* totals) {
+  machine_.dice = Dice(~machine_.dice.Next());
+  for (SimulatedThread& thread : threads_) thread.Forget();
+  pins_.clear();
+  totals_ = RunTotals{.digest = totals_.digest};
+  child_pages_checked_ = 0;
+  const uint64_t checked_before = auditor_.pages_checked();
+  After();
+  GoOn(static_cast<unsigned>(machine_.dice.Between(1, kMostEventsOfChild)));
+  *totals = totals_;
+  totals->pages_checked -= checked_before;
+  if (machine_.verdict.ok()) return "";
+  return absl::StrCat("its event ", totals_.events, ": ", machine_.verdict.what());
+}
+
 // Whoever waits, waits for something: a message that is not read, a transfer, a turn to come.
 void Simulation::CheckProgress() {
   if (!machine_.verdict.ok() || (!machine_.platform.has_sleepers() && !caller_.waits())) return;
@@ -246,6 +291,7 @@ void Simulation::Finish() {
   }
   if (!machine_.verdict.ok()) return;
   if (busy()) return machine_.verdict.Fail("somebody waits for ever" + TellWaits());
+  family_.End();
   caller_.ReleaseAll();
   After();
   while (machine_.verdict.ok() && machine_.store.is_busy()) {
@@ -260,7 +306,8 @@ void Simulation::Finish() {
 }
 
 void Simulation::CollectTotals() {
-  totals_.pages_checked = auditor_.pages_checked();
+  totals_.pages_checked = auditor_.pages_checked() + child_pages_checked_;
+  totals_.forks += family_.forks();
   totals_.store_faults = machine_.store.faults();
   if (!machine_.built()) return;
   CounterTotals counters;

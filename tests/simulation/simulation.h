@@ -4,8 +4,8 @@
 //
 // Cast:    Scenario (what the run consists of), Machine (the shards and the world under them),
 //          SimulatedPlatform (the kernel), SimulatedUserfaultfd (a shard's way to it),
-//          SimulatedStore (the device), SimulatedThread and ApiCaller (the program), Auditor (what
-//          must be true), Verdict (what was found).
+//          SimulatedStore (the device), SimulatedThread and ApiCaller (the program), Family (its
+//          forked children), Auditor (what must be true), Verdict (what was found).
 // Flow:    Run draws events; after each one the Auditor looks at everything. In the end every
 //          thread and every call must come to its end, everything is released, and nothing may be
 //          left.
@@ -20,6 +20,7 @@
 
 #include "tests/simulation/api_caller.h"
 #include "tests/simulation/auditor.h"
+#include "tests/simulation/family.h"
 #include "tests/simulation/simulated_thread.h"
 
 namespace userpager::simulation {
@@ -33,6 +34,7 @@ struct RunTotals {
   uint64_t pages_ahead = 0;
   uint64_t lost_pages = 0;
   uint64_t queued_faults = 0;
+  uint64_t forks = 0;   // with those of children; events and checked pages too
   uint64_t digest = 0;  // of everything that happened, in order
 };
 
@@ -53,6 +55,7 @@ class Simulation {
     bool writes;
   };
 
+  void GoOn(unsigned events);
   bool MayHappen(Event event) const;
   bool Pick(Event* event);
   void Do(Event event);
@@ -61,6 +64,8 @@ class Simulation {
   void DoShard();
   void DoPin();
   void DoSignal();
+  void DoFork();
+  std::string RunAsChild(RunTotals* totals);
   void FreeSlotEarly();
   void NewPin();
   void WriteThrough(const Pin& pin);
@@ -74,9 +79,11 @@ class Simulation {
   Machine machine_;
   Auditor auditor_;
   ApiCaller caller_;
+  Family family_;
   std::vector<SimulatedThread> threads_;
   std::vector<Pin> pins_;
   RunTotals totals_;
+  uint64_t child_pages_checked_ = 0;
 };
 
 }  // namespace userpager::simulation

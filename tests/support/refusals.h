@@ -15,6 +15,7 @@ struct Refusal {
 };
 
 // But for UFFDIO_POISON: that fails where a page was lost, which none of these operations meets.
+// And for guards: an access violation would not end without one, so the process is stopped.
 inline constexpr Refusal kRefusals[] = {
     {CallKind::kMap, ENOMEM},         {CallKind::kUnmap, ENOMEM},
     {CallKind::kProtect, ENOMEM},     {CallKind::kAdvise, ENOMEM},

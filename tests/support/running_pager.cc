@@ -94,16 +94,16 @@ bool RunningPager::Start(const PagerOptions& options) {
     return false;
   }
   started_ = true;
+  shards_ = options.shards;
   inline_ = options.faults == FaultDelivery::kSignals;
   if (inline_) {
     EXPECT_TRUE(InstallExceptions());
     InlineSignal::Attach(&*pager_);
   }
   if (options.use_move && !pager_->features().move) {
-    why_ = "needs UFFDIO_MOVE, which this kernel has not";
+    why_ = "needs UFFDIO_MOVE, which this kernel has not, or which is not to be used";
     return false;
   }
-  shards_ = options.shards;
   EXPECT_EQ(pager_->GrowPageFile(PageCount(kFileBytes / kPageBytes / 2)), 0);
   return true;
 }
