@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 
@@ -15,8 +16,9 @@ namespace userpager {
 namespace {
 
 constexpr size_t kChunkBytes = 1024 * 1024;
-// A runtime that has so many small blocks has them on huge pages from then on: a look-up among a
-// hundred thousand reservations is mostly misses of the processor's cache of page tables.
+// A runtime that has so many blocks of less than a page has them on huge pages from then on: a
+// look-up among a hundred thousand reservations is mostly misses of the processor's cache of page
+// tables. Larger blocks are arrays that may be touched here and there only.
 constexpr unsigned kChunksOfSmallPages = 8;
 constexpr size_t kHugeChunkBytes = 2 * 1024 * 1024;
 constexpr size_t kSmallestBytes = 16;
@@ -29,12 +31,17 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
+struct Chunk {
+  char* rest = nullptr;
+  size_t left = 0;
+  unsigned count = 0;  // of chunks until now
+};
+
 struct State {
   Lock lock{LockRank::kLeaf};
   FreeBlock* free_blocks[kClassCount] ABSL_GUARDED_BY(lock) = {};
-  char* chunk ABSL_GUARDED_BY(lock) = nullptr;
-  unsigned chunks ABSL_GUARDED_BY(lock) = 0;
-  size_t chunk_left ABSL_GUARDED_BY(lock) = 0;
+  Chunk parts_of_pages ABSL_GUARDED_BY(lock);
+  Chunk whole_pages ABSL_GUARDED_BY(lock);  // all of its blocks begin at pages
 };
 
 constinit State state;
@@ -71,34 +78,44 @@ void* MapHugeChunk() {
   return chunk;
 }
 
-bool TakeChunk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.lock) {
-  const bool huge = state.chunks >= kChunksOfSmallPages;
-  void* chunk = huge ? MapHugeChunk() : Map(kChunkBytes);
-  if (chunk == nullptr) return false;
-  ++state.chunks;
-  state.chunk = static_cast<char*>(chunk);
-  state.chunk_left = huge ? kHugeChunkBytes : kChunkBytes;
+bool TakeChunk(Chunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.lock) {
+  const bool huge = &chunk == &state.parts_of_pages && chunk.count >= kChunksOfSmallPages;
+  void* fresh = huge ? MapHugeChunk() : Map(kChunkBytes);
+  if (fresh == nullptr) return false;
+  ++chunk.count;
+  chunk.rest = static_cast<char*>(fresh);
+  chunk.left = huge ? kHugeChunkBytes : kChunkBytes;
   return true;
 }
 
 void* TakeSmall(unsigned size_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.lock) {
+  const size_t bytes = kSmallestBytes << size_class;
   if (FreeBlock* block = state.free_blocks[size_class]; block != nullptr) {
     state.free_blocks[size_class] = block->next;
-    memset(static_cast<void*>(block), 0, kSmallestBytes << size_class);
+    // What is behind the first page is zeros since it was freed.
+    memset(static_cast<void*>(block), 0, std::min<size_t>(bytes, kPageBytes));
     return block;
   }
-  const size_t bytes = kSmallestBytes << size_class;
+  Chunk& chunk = bytes < kPageBytes ? state.parts_of_pages : state.whole_pages;
   if (bytes >= kCacheLineBytes) {
     // What is skipped is less than one line, and only behind the smallest blocks.
-    const size_t skipped = state.chunk_left % kCacheLineBytes;
-    state.chunk += skipped;
-    state.chunk_left -= skipped;
+    const size_t skipped = chunk.left % kCacheLineBytes;
+    chunk.rest += skipped;
+    chunk.left -= skipped;
   }
-  if (state.chunk_left < bytes && !TakeChunk()) return nullptr;
-  void* block = state.chunk;
-  state.chunk += bytes;
-  state.chunk_left -= bytes;
+  if (chunk.left < bytes && !TakeChunk(chunk)) return nullptr;
+  void* block = chunk.rest;
+  chunk.rest += bytes;
+  chunk.left -= bytes;
   return block;
+}
+
+// Gives back the memory of a block that is not in use, but for its first page.
+void Empty(void* block, size_t bytes) {
+  if (bytes <= kPageBytes) return;
+  char* rest = static_cast<char*>(block) + kPageBytes;
+  const size_t rest_bytes = bytes - kPageBytes;
+  if (madvise(rest, rest_bytes, MADV_DONTNEED) != 0) memset(rest, 0, rest_bytes);
 }
 
 }  // namespace
@@ -126,10 +143,12 @@ void Arena::Free(void* block, size_t bytes) {
     USERPAGER_CHECK(failed == 0, "a metadata mapping could not be given back", bytes);
     return;
   }
+  const unsigned size_class = ClassOf(bytes);
+  Empty(block, kSmallestBytes << size_class);
   LockHolder hold(state.lock);
   FreeBlock* freed = static_cast<FreeBlock*>(block);
-  freed->next = state.free_blocks[ClassOf(bytes)];
-  state.free_blocks[ClassOf(bytes)] = freed;
+  freed->next = state.free_blocks[size_class];
+  state.free_blocks[size_class] = freed;
 }
 
 void Arena::HoldForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { state.lock.AcquireBeside(); }

@@ -3,7 +3,8 @@
 // files. malloc is not an option: under the preload the program's malloc is itself paged.
 //
 // Small blocks come from per-size free lists over 1 MiB chunks, large ones are mappings of their
-// own. Fresh memory reads as zero and takes no physical memory before it is touched.
+// own. Fresh memory reads as zero and takes no physical memory before it is touched; of blocks of
+// several pages only the first page keeps any when they are given back.
 #ifndef USERPAGER_BASE_ARENA_H_
 #define USERPAGER_BASE_ARENA_H_
 
@@ -19,7 +20,7 @@ namespace userpager {
 class Arena {
  public:
   // `bytes` > 0. The block is aligned to 16 bytes, to 64 above 32 bytes (so that what is looked at
-  // together can be kept in one cache line), and to a page above 32 KiB.
+  // together can be kept in one cache line), and to a page above 2 KiB.
   static void* Allocate(size_t bytes);
   // Gives back a block of Allocate with the size that was asked for.
   static void Free(void* block, size_t bytes);

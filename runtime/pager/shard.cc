@@ -25,8 +25,13 @@ constexpr PageCount kLongestSoftRun{kTransferPages};
 constexpr unsigned kMostPrefetches = 64;
 
 constexpr uint64_t kMillisecond = 1'000'000;
-// After so many turns without any progress, who waits for memory will wait for ever.
+// After so many turns without any progress, who waits for memory will wait for ever: five seconds
+// at least, as a device may keep what it has pinned for long.
 constexpr uint64_t kStuckTurns = 5'000;
+// The same where nothing can end the wait but the program itself.
+constexpr uint64_t kFullTurns = 1'000;
+// A turn looks at some hundreds of the pages that are mapped: so all are looked at several times.
+constexpr uint64_t kPagesEachFullTurn = 128;
 
 }  // namespace
 
@@ -138,6 +143,14 @@ void Shard::AskPeers() {
   needs_peers_.store(true, std::memory_order_relaxed);
 }
 
+// The page file has no free slot and gets none, and in the last turn no page was met that somebody
+// else has pinned. Slots that were lent may come back, and another shard may be writing.
+bool Shard::IsFull() const {
+  return options_.shard_count == 1 && !HasFreeSlots() &&
+         page_file_.usable() >= page_file_.max_usable() && page_file_.lent().value() == 0 &&
+         counters_.pinned_pages.value() == pins_met_;
+}
+
 // Everything in memory is locked or pinned, nothing is under way, and a thread waits: it would wait
 // for ever. Requests to lock pages are refused; where a thread cannot be given its page, the
 // program ends as the kernel would end it for want of memory, with a line. Counted in fruitless
@@ -147,15 +160,22 @@ void Shard::AskPeers() {
 void Shard::RefuseIfStuck() {
   if (!HasWaiters() || transfers_.under_way() != 0 || IsOverLimit()) {
     stuck_turns_ = 0;
+    full_turns_ = 0;
     return;
   }
   AskPeers();
   if (now_ns_ - stuck_turn_ns_ < kMillisecond) return;
   stuck_turn_ns_ = now_ns_;
-  const uint64_t patience = kStuckTurns + policy_->count().value();
-  if (++stuck_turns_ < patience) return;
+  full_turns_ = IsFull() ? full_turns_ + 1 : 0;
+  pins_met_ = counters_.pinned_pages.value();
+  const uint64_t pages = policy_->count().value();
+  if (++stuck_turns_ < kStuckTurns + pages &&
+      full_turns_ < kFullTurns + pages / kPagesEachFullTurn) {
+    return;
+  }
   if (requests_ != nullptr) {
     stuck_turns_ = 0;
+    full_turns_ = 0;
     FinishRequest(&requests_, EAGAIN);
     return;
   }

@@ -500,6 +500,7 @@ class Shard {
   void FitBuffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitPool(BufferPool& pool, PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskPeers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsFull() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseIfStuck() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t Timeout(bool work_left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsZero(const void* page);
@@ -555,6 +556,8 @@ class Shard {
   uint64_t asked_peers_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when, last
   uint64_t stuck_turns_ ABSL_GUARDED_BY(mutex_) = 0;  // without progress while somebody waits
   uint64_t stuck_turn_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // when the last of them was
+  uint64_t full_turns_ ABSL_GUARDED_BY(mutex_) = 0;     // the last of them in which IsFull
+  uint64_t pins_met_ ABSL_GUARDED_BY(mutex_) = 0;       // pinned_pages at the last of them
   PageIndex stale_page_ ABSL_GUARDED_BY(mutex_);         // of the last stale message
   unsigned stale_count_ ABSL_GUARDED_BY(mutex_) = 0;     // how often in a row
   uint32_t unsettled_thread_ ABSL_GUARDED_BY(mutex_) = 0;  // that met a guard page last

@@ -9,8 +9,8 @@
 #include "gtest/gtest.h"
 #include "runtime/base/sync_point.h"
 #include "tests/api/memory_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/guarded_access.h"
-#include "tests/support/running_pager.h"
 
 namespace userpager_tests {
 namespace {

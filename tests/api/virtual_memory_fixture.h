@@ -17,7 +17,7 @@
 
 #include "runtime/api/runtime.h"
 #include "tests/api/memory_fixture.h"
-#include "tests/support/running_pager.h"
+#include "tests/support/eventually.h"
 
 namespace userpager_tests {
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/api/virtual_memory_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace userpager_tests {
 namespace {

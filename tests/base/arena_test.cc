@@ -51,7 +51,7 @@ TEST(Arena, BlocksOfEverySizeAreZeroAlignedAndApart) {
     for (unsigned i = 0; i < 5; ++i) {
       auto* begin = static_cast<unsigned char*>(Arena::Allocate(bytes));
       ASSERT_NE(begin, nullptr);
-      EXPECT_EQ(reinterpret_cast<uint64_t>(begin) % (bytes > 32 * 1024 ? kPageBytes : 16), 0u);
+      EXPECT_EQ(reinterpret_cast<uint64_t>(begin) % (bytes > 2048 ? kPageBytes : 16), 0u);
       EXPECT_TRUE(IsFilledWith(begin, bytes, 0)) << bytes;
       memset(begin, ++mark, bytes);
       blocks.push_back({begin, bytes, mark});
@@ -89,6 +89,27 @@ TEST(Arena, ALargeBlockTakesMemoryOnlyWhereItIsTouchedAndGivesItBack) {
   ASSERT_TRUE(IsMapped(block + kBytes / 2));
   Arena::Free(block, kBytes);
   EXPECT_FALSE(IsMapped(block + kBytes / 2));
+}
+
+// Also behind so many smaller blocks that these are on huge pages.
+TEST(Arena, ABlockOfPagesTakesMemoryOnlyWhereItIsTouchedAndGivesItBack) {
+  constexpr size_t kBytes = 8 * kPageBytes;
+  constexpr size_t kSmaller = 2048;
+  std::vector<void*> blocks;
+  for (unsigned i = 0; i < (10u << 20) / kSmaller; ++i) blocks.push_back(Arena::Allocate(kSmaller));
+  std::vector<unsigned char*> sparse;
+  for (unsigned i = 0; i < 200; ++i) {
+    sparse.push_back(static_cast<unsigned char*>(Arena::Allocate(kBytes)));
+    sparse.back()[5 * kPageBytes] = 1;
+  }
+  // A block that was used before keeps its first page.
+  for (unsigned char* block : sparse) EXPECT_LE(PresentPages(block, kBytes), 2u);
+  for (unsigned char* block : sparse) {
+    memset(block, 1, kBytes);
+    Arena::Free(block, kBytes);
+    EXPECT_LE(PresentPages(block, kBytes), 1u);
+  }
+  for (void* block : blocks) Arena::Free(block, kSmaller);
 }
 
 TEST(Arena, WhatTheKernelDoesNotHaveIsNullAndNotCounted) {

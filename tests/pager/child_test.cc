@@ -14,6 +14,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/platform/address_map.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 
 namespace userpager {

@@ -13,6 +13,7 @@
 #include "runtime/pager/shard.h"
 #include "tests/stress/page_content.h"
 #include "tests/support/counted.h"
+#include "tests/support/eventually.h"
 #include "tests/support/failing_disk.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/running_pager.h"

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/pager/polling_trial.h"
+#include "tests/support/eventually.h"
 #include "tests/support/own_threads.h"
 #include "tests/support/running_pager.h"
 

@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/base/sync_point.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 
 namespace userpager {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "gtest/gtest.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 
 namespace userpager {

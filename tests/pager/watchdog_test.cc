@@ -21,6 +21,7 @@
 #include "runtime/base/sync_point.h"
 #include "runtime/frames/parking_area.h"
 #include "tests/support/captured_log.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 #include "tests/support/sanitizers.h"
 

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "runtime/base/clock.h"
+#include "tests/support/eventually.h"
 #include "tests/support/own_threads.h"
-#include "tests/support/running_pager.h"
 #include "tests/support/temp_directory.h"
 
 namespace userpager {

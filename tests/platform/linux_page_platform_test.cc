@@ -11,6 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/platform/address_map.h"
+#include "tests/support/eventually.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/running_pager.h"
 

@@ -239,8 +239,12 @@ TEST_F(LinuxMemoryTest, RandomCallsAgainstAModel) {
 
 TEST_F(LinuxMemoryTest, GrowsByMovingMoreThanFitsInMemory) {
   const uint64_t pages = 2 * kLimitBytes / kPageBytes;
-  const auto old = static_cast<uint64_t>(MapAt(0, pages * kPageBytes, PROT_READ | PROT_WRITE));
-  // What is mapped behind keeps it from growing in place.
+  // What is mapped behind keeps it from growing in place. Where the kernel places something there
+  // may be no room behind: so a place for both is looked for first.
+  const auto old = static_cast<uint64_t>(MapAt(0, (pages + 1) * kPageBytes, PROT_READ));
+  ASSERT_EQ(0, memory().Unmap(old, (pages + 1) * kPageBytes));
+  ASSERT_EQ(static_cast<int64_t>(old),
+            MapAt(old, pages * kPageBytes, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE));
   ASSERT_EQ(static_cast<int64_t>(old + pages * kPageBytes),
             MapAt(old + pages * kPageBytes, kPageBytes, PROT_READ, MAP_FIXED_NOREPLACE));
   for (uint64_t i = 0; i < pages; ++i) *Word(old, i) = i + 1;
@@ -299,10 +303,16 @@ TEST_F(LinuxMemoryTest, BadRequestsChangeNothing) {
 }
 
 TEST_F(LinuxMemoryTest, LockedPagesAreInMemoryAndAreNotEmptied) {
-  const auto at = static_cast<uint64_t>(MapAt(0, 4 * kPageBytes, PROT_READ | PROT_WRITE));
+  // Touches that go on into them: zeros for the pages behind may come along.
+  constexpr uint64_t kBefore = 32;
+  const auto before =
+      static_cast<uint64_t>(MapAt(0, (kBefore + 4) * kPageBytes, PROT_READ | PROT_WRITE));
+  for (uint64_t i = 0; i < kBefore; ++i) *Word(before, i) = 7;
+  const uint64_t at = before + kBefore * kPageBytes;
   *Word(at, 0) = 7;
   EXPECT_EQ(0, memory().Lock(at, 2 * kPageBytes));
   EXPECT_EQ(-EINVAL, memory().Advise(at, kPageBytes, MADV_DONTNEED));
+  EXPECT_EQ(0, memory().Advise(at + 3 * kPageBytes, kPageBytes, MADV_DONTNEED));
   unsigned char there[4] = {};
   EXPECT_EQ(0, memory().Residency(at, 4 * kPageBytes, there));
   EXPECT_EQ(1, there[0]);
@@ -311,7 +321,7 @@ TEST_F(LinuxMemoryTest, LockedPagesAreInMemoryAndAreNotEmptied) {
   EXPECT_EQ(0, memory().Unlock(at, 4 * kPageBytes));
   EXPECT_EQ(0, memory().Advise(at, kPageBytes, MADV_DONTNEED));
   EXPECT_EQ(0u, *Word(at, 0));
-  EXPECT_EQ(0, memory().Unmap(at, 4 * kPageBytes));
+  EXPECT_EQ(0, memory().Unmap(before, (kBefore + 4) * kPageBytes));
   EXPECT_EQ(-ENOMEM, memory().Residency(at, kPageBytes, there));
 }
 

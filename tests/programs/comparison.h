@@ -12,7 +12,7 @@ namespace userpager::programs {
 struct Comparison {
   std::vector<std::string> command;
   std::vector<std::string> idle;  // the same program with nothing to do
-  uint64_t memory_bytes = 0;      // the limit
+  uint64_t memory_bytes = 0;      // the limit, or a quarter of what it uses where that is less
   // Beside the limit and what the idle program takes: what the C library allocates for itself,
   // stacks, the runtime's own data.
   uint64_t unmanaged_bytes = 0;

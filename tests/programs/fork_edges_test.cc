@@ -24,6 +24,7 @@
 
 #include "tests/programs/forked_child.h"
 #include "tests/programs/known_words.h"
+#include "tests/support/eventually.h"
 
 namespace userpager::programs {
 namespace {
@@ -208,7 +209,7 @@ TEST(Managed, DISABLED_MiddleOneEndsFirst) {
   EXPECT_GE(OwnStatistics()->page_file_used_bytes, bytes / 4);
   close(go[1]);
   EXPECT_TRUE(EndedWithin(child));
-  EXPECT_TRUE(EventuallyIs([&] { return OwnStatistics()->page_file_used_bytes < bytes / 4; }))
+  EXPECT_TRUE(Eventually([&] { return OwnStatistics()->page_file_used_bytes < bytes / 4; }))
       << OwnStatistics()->page_file_used_bytes;
 }
 
@@ -219,7 +220,7 @@ TEST(Managed, DISABLED_FilesOfStatisticsGoWithTheirChildren) {
   for (const auto end : ends) {
     const pid_t child = fork();
     if (child == 0) {
-      const bool announced = EventuallyIs([] { return IsAnnounced(getpid()); });
+      const bool announced = Eventually([] { return IsAnnounced(getpid()); });
       end(announced && AreRight(words) ? 0 : 1);
     }
     EXPECT_TRUE(EndedWithin(child));
@@ -312,7 +313,7 @@ TEST(Managed, DISABLED_FewDescriptors) {
       ASSERT_TRUE(few.Free());
     }
   }
-  EXPECT_TRUE(EventuallyIs([&] { return OpenDescriptors() == before; }));
+  EXPECT_TRUE(Eventually([&] { return OpenDescriptors() == before; }));
 }
 
 TEST(Managed, DISABLED_StrictPromises) {

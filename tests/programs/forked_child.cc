@@ -4,9 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 namespace userpager::programs {
 
@@ -66,15 +64,6 @@ bool IsAnnounced(pid_t process) {
     if (entry.path().filename().string().compare(0, prefix.size(), prefix) == 0) return true;
   }
   return false;
-}
-
-bool EventuallyIs(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
 }
 
 }  // namespace userpager::programs

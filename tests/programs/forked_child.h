@@ -6,7 +6,6 @@
 #include <sys/types.h>
 
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,9 +33,6 @@ std::optional<userpager_stats> OwnStatistics();
 
 // Whether others find the statistics of the process.
 bool IsAnnounced(pid_t process);
-
-// Looks again and again, for two minutes at most.
-bool EventuallyIs(const std::function<bool()>& condition);
 
 }  // namespace userpager::programs
 

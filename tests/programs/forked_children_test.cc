@@ -26,6 +26,7 @@
 #include "tests/programs/forked_child.h"
 #include "tests/programs/known_words.h"
 #include "tests/programs/program_run.h"
+#include "tests/support/eventually.h"
 
 namespace userpager::programs {
 namespace {
@@ -129,7 +130,7 @@ TEST(Managed, DISABLED_Storm) {
   EXPECT_EQ(0u, threads.Stop());
   EXPECT_TRUE(AreRight(words));
   // Slots of two hundred children would be many times as much as the program has.
-  EXPECT_TRUE(EventuallyIs([&] {
+  EXPECT_TRUE(Eventually([&] {
     const userpager_stats stats = Statistics();
     return stats.page_file_used_bytes <= stats.commit_bytes;
   })) << Statistics().page_file_used_bytes;
@@ -195,7 +196,7 @@ TEST(Managed, DISABLED_HaveStatistics) {
     exit(read(end[0], &byte, 1) == 0 && right ? 0 : 1);
   }
   close(end[0]);
-  ASSERT_TRUE(EventuallyIs([&] { return IsAnnounced(child); }));
+  ASSERT_TRUE(Eventually([&] { return IsAnnounced(child); }));
   const std::string tool = std::string("LD_PRELOAD= ") + USERPAGER_TOOL;
   const std::string number = std::to_string(child);
   EXPECT_EQ(0, std::system((tool + " stat " + number + " > /dev/null").c_str()));

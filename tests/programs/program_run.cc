@@ -1,6 +1,7 @@
 #include "tests/programs/program_run.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -104,6 +105,8 @@ ProgramRun RunManagedTest(const std::string& name, const RunOptions& options) {
 std::string WhyNotManaged() {
   const ProgramRun run = RunProgram({"true"}, {.memory = "4M"});
   if (run.status == 0) return {};
+  // The library says so itself, by this status: a program that ends otherwise has met a defect.
+  EXPECT_EQ(126, run.status) << run.complaints;
   return "the pager cannot run here: " + run.complaints;
 }
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace userpager::programs {
 namespace {
 
@@ -12,12 +14,18 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// The one of this build, or another that USERPAGER_TEST_PRELOAD names.
+std::string PreloadLibrary() {
+  const char* const other = std::getenv("USERPAGER_TEST_PRELOAD");
+  return other != nullptr ? other : USERPAGER_PRELOAD_LIBRARY;
+}
+
 }  // namespace
 
 SpawnTexts::SpawnTexts(const std::vector<std::string>& command, const RunOptions& options)
     : argument_texts_(command), environment_texts_(options.environment) {
   if (!options.memory.empty()) {
-    environment_texts_.push_back(std::string("LD_PRELOAD=") + USERPAGER_PRELOAD_LIBRARY);
+    environment_texts_.push_back("LD_PRELOAD=" + PreloadLibrary());
     environment_texts_.push_back("USERPAGER_CONF=memory:" + options.memory + "," +
                                  options.configuration);
   }

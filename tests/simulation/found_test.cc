@@ -1,5 +1,8 @@
 // What the simulation has found, each as a short story of its own: seeds tell other stories when
 // the simulation changes.
+#include <unistd.h>
+
+#include <csignal>
 #include <memory>
 #include <string>
 
@@ -15,6 +18,7 @@ constexpr Protection kNoAccess{BaseProtection::kNoAccess};
 constexpr Protection kExecuteRead{BaseProtection::kExecuteRead};
 constexpr PageIndex kFirst(kFirstReservation);
 constexpr unsigned kMostTurns = 200;
+constexpr unsigned kTurnsThatAreEnough = 1500;
 constexpr uint64_t kMillisecond = 1'000'000;
 
 PageRange One(PageIndex page) { return PageRange(page, PageCount(1)); }
@@ -66,11 +70,11 @@ class Found : public testing::Test {
     machine_->Turn();
     machine_->PassTime(kMillisecond);
   }
-  // The thread stores to the page; it sleeps where the page is not there.
-  TouchOutcome Store(PageIndex page) {
+  // The thread stores to the page, or reads it; it sleeps where the page is not there.
+  TouchOutcome Store(PageIndex page, bool write = true) {
     PageBytes* contents = nullptr;
-    const TouchOutcome outcome = machine_->platform.Touch(page, true, &contents);
-    if (outcome == TouchOutcome::kDone) {
+    const TouchOutcome outcome = machine_->platform.Touch(page, write, &contents);
+    if (outcome == TouchOutcome::kDone && write) {
       contents->words[PlaceOfWord(0)] = page.value();
       machine_->Find(page)->At(page).words[0] = page.value();
     }
@@ -79,16 +83,16 @@ class Found : public testing::Test {
     }
     FaultMessage message;
     message.address = AddressOf(page);
-    message.write = true;
+    message.write = write;
     message.write_protect = outcome == TouchOutcome::kWriteProtected;
     machine_->platform.Sleep(0, message);
     return outcome;
   }
-  bool StoreThrough(PageIndex page) {
+  bool StoreThrough(PageIndex page, bool write = true) {
     for (unsigned turn = 0; turn < kMostTurns; ++turn) {
       if (machine_->platform.IsAsleep(0)) {
         TurnOnce();
-      } else if (Store(page) == TouchOutcome::kDone) {
+      } else if (Store(page, write) == TouchOutcome::kDone) {
         return true;
       }
     }
@@ -120,6 +124,25 @@ class Found : public testing::Test {
     machine_->store.HoldAll();
     return page;
   }
+
+  // Stores to page after page, from `page` on, until memory and page file are full: the thread
+  // sleeps at the page that is returned.
+  PageIndex FillUp(PageIndex page = kFirst) {
+    while (StoreThrough(page)) ++page;
+    EXPECT_TRUE(machine_->platform.IsAsleep(0));
+    EXPECT_EQ(machine_->page_file.used(), machine_->page_file.usable());
+    return page;
+  }
+  // The same until so many slots are in use.
+  void StoreUntilUsed(uint64_t slots) {
+    for (PageIndex page = kFirst; machine_->page_file.used().value() < slots; ++page) {
+      ASSERT_TRUE(StoreThrough(page));
+    }
+  }
+  void WaitFor(unsigned turns) {
+    for (unsigned turn = 0; turn < turns; ++turn) TurnOnce();
+  }
+  void ForgetAll() { shard().DiscardPages(stripe(), stripe().range); }
 
   Scenario scenario_{1};
   std::unique_ptr<Machine> machine_;
@@ -188,6 +211,63 @@ TEST_F(Found, AFaultWaitsWhileTheLimitIsOutOfReach) {
   machine_->ledger.set_limit(PageCount(128));
   shard().OnLimitChanged();
   EXPECT_TRUE(StoreThrough(other));
+}
+
+// Nothing but the program can end this: it is ended after about a thousand turns of a millisecond.
+using FoundDeathTest = Found;
+TEST_F(FoundDeathTest, MemoryAndPageFileThatAreFullAreSeenToBeSoon) {
+  Build(true, 64, 400);
+  FillUp();
+  EXPECT_EXIT(
+      {
+        WaitFor(kTurnsThatAreEnough);
+        _exit(0);
+      },
+      testing::KilledBySignal(SIGKILL), "killed: no memory for the page at ");
+  ForgetAll();
+}
+
+// A device on a slow disk that has a page's memory gives it back in the end.
+TEST_F(Found, WhoWaitsWhileADeviceHasACleanPageIsNotEndedSoon) {
+  Build(true, 64, 400);
+  StoreUntilUsed(100);
+  PageIndex page = kFirst;
+  while (StateOf(page) != PageState::kPagedOut) ++page;
+  ASSERT_TRUE(StoreThrough(page, false));
+  ASSERT_EQ(StateOf(page), PageState::kActiveClean);
+  const PhysicalPage pin = machine_->platform.Hold(page, false);
+  ASSERT_NE(pin, 0u);
+  const PageIndex last = FillUp(kFirst + PageCount(100));
+  EXPECT_EQ(StateOf(page), PageState::kActiveClean);
+  WaitFor(kTurnsThatAreEnough);
+  machine_->platform.LetGo(pin, false);
+  EXPECT_TRUE(StoreThrough(last));
+  ForgetAll();
+}
+
+// So does a forked child, at its end.
+TEST_F(Found, WhoWaitsWhileAChildHasSlotsIsNotEndedSoon) {
+  Build(true, 64, 400);
+  StoreUntilUsed(100);
+  SlotLoan loan;
+  ASSERT_EQ(machine_->page_file.Lend(&loan), 0);
+  ASSERT_GE(loan.held, 0);
+  ForgetAll();
+  const PageIndex last = FillUp();
+  WaitFor(kTurnsThatAreEnough);
+  close(loan.held);
+  machine_->page_file.EndLoans();
+  EXPECT_TRUE(StoreThrough(last));
+  ForgetAll();
+}
+
+// And another shard, which may be writing.
+TEST_F(Found, WhoWaitsWhereThereIsAnotherShardIsNotEndedSoon) {
+  Build(true, 64, 800, 2);
+  const PageIndex last = FillUp();
+  WaitFor(kTurnsThatAreEnough);
+  ForgetAll();
+  EXPECT_TRUE(StoreThrough(last));
 }
 
 // Two shards that want a little more free memory than they can make.

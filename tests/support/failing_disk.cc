@@ -9,23 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <thread>
-
 #include "gtest/gtest.h"
+#include "tests/support/eventually.h"
 
 namespace userpager {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(60);
-
 bool WaitForEnd(pid_t process) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (waitpid(process, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
+  return Eventually([&] { return waitpid(process, nullptr, WNOHANG) != 0; });
 }
 
 }  // namespace
@@ -78,14 +69,15 @@ void FailingDisk::RunServer(const std::string& point, unsigned write_percent) {
 }
 
 bool FailingDisk::AwaitFile(const std::string& file) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (access(file.c_str(), F_OK) != 0) {
-    const bool ended = waitpid(server_, nullptr, WNOHANG) != 0;
-    if (ended) server_ = -1;
-    if (ended || std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
+  bool is_there = false;
+  (void)Eventually([&] {
+    is_there = access(file.c_str(), F_OK) == 0;
+    if (is_there) return true;
+    if (waitpid(server_, nullptr, WNOHANG) == 0) return false;
+    server_ = -1;
+    return true;
+  });
+  return is_there;
 }
 
 FailingDisk::~FailingDisk() {

@@ -13,6 +13,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/stress/page_content.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gated_engine.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/running_pager.h"

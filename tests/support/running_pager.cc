@@ -4,9 +4,7 @@
 #include <userpager/userpager.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <thread>
 
 #include "gtest/gtest.h"
 #include "runtime/api/exceptions.h"
@@ -14,6 +12,7 @@
 #include "runtime/pager/buffer_pool.h"
 #include "runtime/platform/address_map.h"
 #include "tests/stress/page_content.h"
+#include "tests/support/eventually.h"
 
 namespace userpager {
 namespace {
@@ -23,15 +22,6 @@ constexpr uint64_t kFileBytes = uint64_t{256} << 20;
 constexpr uint64_t kMostRounds = 64;
 
 }  // namespace
-
-bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return condition();
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
-  }
-  return true;
-}
 
 RunningPager::~RunningPager() {
   if (!started_) return;

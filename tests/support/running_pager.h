@@ -38,10 +38,6 @@ struct Road {
   friend void PrintTo(const Road& road, std::ostream* out) { *out << road.Name(); }
 };
 
-// True as soon as `condition` is; false where it is not within 20 seconds, which is far beyond
-// what any machine needs.
-bool Eventually(const std::function<bool()>& condition);
-
 class RunningPager {
  public:
   RunningPager() = default;
