@@ -145,7 +145,7 @@ out=$(realpath "$out")
 say "Building the benchmarks in $directory."
 configure "$directory" release || die "CMake failed" 2
 cmake --build "$directory" --target out_of_core_bench fault_latency_bench vad_tree_bench \
-  replacement_sim -- --quiet || die "the build failed" 2
+  replacement_sim userpager_preload -- --quiet || die "the build failed" 2
 
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -158,7 +158,8 @@ make_swap "$disk" $(($(numfmt --from=iec "$data") * 5 / 4))
 
 status=0
 say "Data larger than memory."
-run_bench out_of_core_bench "${arguments[@]}" "--cgroup=$cgroup" --svg="$out" \
+run_bench out_of_core_bench --preload="$directory/libuserpager_preload.so" "${arguments[@]}" \
+  "--cgroup=$cgroup" --svg="$out" \
   --json="$out/out_of_core.json" --markdown="$out/out_of_core.md" || status=1
 clean_up
 others=()

@@ -73,6 +73,12 @@ uint64_t ReadStreams::LongestWindow(const Stream& stream) const {
   return std::abs(stream.stride) == 1 ? longest : std::min(longest, kLongestStridedWindow);
 }
 
+// Planned and not passed yet.
+bool ReadStreams::IsPlanned(const Stream& stream, PageIndex page) const {
+  const int64_t step = StepBetween(stream.last, page) / stream.stride;
+  return step > 0 && static_cast<uint64_t>(step) <= LeftOf(stream);
+}
+
 bool ReadStreams::IsAtFullLength(const Stream& stream) const {
   return std::abs(stream.stride) == 1 && stream.window == LongestWindow(stream);
 }
@@ -136,7 +142,7 @@ ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
   Plan plan;
   current_ = nullptr;
   for (Stream& stream : streams_) {
-    if (stream.window == 0 || !IsAtFullLength(stream) || !GoesOn(stream, page)) continue;
+    if (stream.window == 0 || !IsAtFullLength(stream) || !IsPlanned(stream, page)) continue;
     if (LeftOf(stream) <= kWindowsLeft * stream.window) PlanNext(stream, within, &plan);
     return plan;
   }

@@ -92,6 +92,7 @@ class ReadStreams {
   uint64_t LongestWindow(const Stream& stream) const;
   bool IsAtFullLength(const Stream& stream) const;
   uint64_t LeftOf(const Stream& stream) const;
+  bool IsPlanned(const Stream& stream, PageIndex page) const;
   uint64_t LeftToPlan(const Stream& stream, Touch touch) const;
   void PlanNext(Stream& stream, PageRange within, Plan* plan);
 

@@ -140,7 +140,8 @@ class HaltRequestTest : public testing::Test {
 TEST_F(HaltRequestTest, MadeAndLifted) {
   HaltPoller poller;
   ASSERT_EQ(poller.Start(file_.c_str()), 0);
-  EXPECT_EQ(PollingThreads().size(), 1u);
+  // It has its name a moment after it was made.
+  EXPECT_TRUE(Eventually([] { return PollingThreads().size() == 1; }));
   EXPECT_TRUE(Asked().empty());
   poller.Hold(NowNanoseconds() + kLong);
   EXPECT_TRUE(Becomes({kNoLatency}));
