@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
@@ -29,6 +30,9 @@
 
 namespace userpager::bench {
 namespace {
+
+// A program has some memory that is not paged.
+constexpr double kMostOverLimit = 1.5;
 
 class OutOfCoreBench {
  public:
@@ -108,14 +112,27 @@ bool OutOfCoreBench::RunOne(unsigned round, Workload workload, Backend backend) 
   return true;
 }
 
+// What a plain malloc program has of the runtime: the library, the limit, where the page file is.
+Environment PreloadEnvironment(const OutOfCoreOptions& options) {
+  std::string conf = absl::StrCat("memory:", options.limit_bytes, ",page_file:", options.directory);
+  if (!options.conf.empty()) absl::StrAppend(&conf, ",", options.conf);
+  return {{"LD_PRELOAD", options.preload}, {"USERPAGER_CONF", conf}};
+}
+
 std::string OutOfCoreBench::Measure(Workload workload, Backend backend, Metrics* metrics) const {
   // A fill, a warm-up and what is timed: far more than any of them takes.
   const unsigned seconds_max = 120 + 10 * options_.seconds;
   const ChildResult child =
       RunChild(ArgumentsForChild(options_, backend, workload),
-               backend == Backend::kPreload ? options_.preload : "", seconds_max);
+               backend == Backend::kPreload ? PreloadEnvironment(options_) : Environment(),
+               seconds_max);
   if (!child.problem.empty()) return child.problem;
   (*metrics)["peak_rss_mib"] = child.peak_rss_mib;
+  const double limit_mib = static_cast<double>(options_.limit_bytes) / (1 << 20);
+  if (backend == Backend::kPreload && child.peak_rss_mib > kMostOverLimit * limit_mib) {
+    return absl::StrFormat("%.0f MiB were in memory at most, so nothing was paged",
+                           child.peak_rss_mib);
+  }
   if (!ParseMetrics(child.output, metrics)) return "its output cannot be read: " + child.output;
   return metrics->count("value") == 1 ? "" : "it printed no result";
 }

@@ -100,7 +100,7 @@ Seconds SecondsOf(const Work& work, const std::string& recording) {
     setenv(kVariable, recording.c_str(), 1);
   }
   const ChildResult child =
-      RunChild({absl::StrFormat("--child=%s", work.name)}, "", kSecondsMax);
+      RunChild({absl::StrFormat("--child=%s", work.name)}, {}, kSecondsMax);
   Seconds seconds;
   const std::vector<std::string> parts = absl::StrSplit(child.output, ' ');
   if (!child.problem.empty() || parts.size() != 2 ||

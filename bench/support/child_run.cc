@@ -17,12 +17,14 @@
 namespace userpager::bench {
 namespace {
 
-[[noreturn]] void BecomeChild(const std::vector<std::string>& arguments, const std::string& preload,
+[[noreturn]] void BecomeChild(const std::vector<std::string>& arguments, const Environment& added,
                               int output) {
   // It may not outlive the one who removes what it leaves.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (dup2(output, STDOUT_FILENO) < 0) Die("dup2 for a child's output", errno);
-  if (!preload.empty() && setenv("LD_PRELOAD", preload.c_str(), 1) != 0) Die("setenv", errno);
+  for (const auto& [name, value] : added) {
+    if (setenv(name.c_str(), value.c_str(), 1) != 0) Die("setenv", errno);
+  }
   std::string program = program_invocation_name;
   std::vector<char*> argv = {program.data()};
   std::vector<std::string> words = arguments;
@@ -49,13 +51,13 @@ bool ReadAll(int from, uint64_t deadline_ns, std::string* text) {
 
 }  // namespace
 
-ChildResult RunChild(const std::vector<std::string>& arguments, const std::string& preload,
+ChildResult RunChild(const std::vector<std::string>& arguments, const Environment& added,
                      unsigned seconds_max) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) Die("a pipe for a child's output", errno);
   const pid_t child = fork();
   if (child < 0) Die("making a child", errno);
-  if (child == 0) BecomeChild(arguments, preload, ends[1]);
+  if (child == 0) BecomeChild(arguments, added, ends[1]);
   close(ends[1]);
   ChildResult result;
   const uint64_t deadline = NowNanoseconds() + uint64_t{seconds_max} * 1'000'000'000;

@@ -3,6 +3,7 @@
 #define USERPAGER_BENCH_SUPPORT_CHILD_RUN_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace userpager::bench {
@@ -13,9 +14,12 @@ struct ChildResult {
   double peak_rss_mib = 0;
 };
 
-// `preload`: what LD_PRELOAD names in the child; "" for nothing. A child that takes longer than
+// Names and values of environment variables.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+// `added`: what the child's environment has beside this process's. A child that takes longer than
 // `seconds_max` is killed; one whose parent dies is killed too.
-ChildResult RunChild(const std::vector<std::string>& arguments, const std::string& preload,
+ChildResult RunChild(const std::vector<std::string>& arguments, const Environment& added,
                      unsigned seconds_max);
 
 }  // namespace userpager::bench
