@@ -36,7 +36,8 @@ TEST(OldStoresTest, DoNotStayInTheWayOfWhatIsRead) {
       ASSERT_EQ(word(page), page + 1);
     }
   }
-  EXPECT_LT(hard_faults() - before, kUsedPages * 5 / 8);
+  // Between 847 and 985, as the scheduler has it; where old stores stay, 1,230 and more.
+  EXPECT_LT(hard_faults() - before, kUsedPages * 7 / 10);
 }
 
 }  // namespace
