@@ -262,6 +262,8 @@ class Shard {
  private:
   friend class ShardTestPeer;
 
+  static constexpr unsigned kManyWaiting = 3;
+  static constexpr unsigned kAveragedReads = 16;
   // Writes under way at a time: transfers must be left for reads.
   static constexpr unsigned kMostWrites = 16;
   // Longer than a disk that does what it can takes between two writes of many.
@@ -400,6 +402,7 @@ class Shard {
   }
   bool WritesAreStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TrimWorkingSet(PageCount goal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsCrowded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeavesAtOnce(Pte pte) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageRange ColdRun(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount Park(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -563,6 +566,8 @@ class Shard {
   // engine.
   InlineFault* answering_inline_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::array<uint32_t, kTransfers> unsent_ ABSL_GUARDED_BY(mutex_) = {};  // reads for the engine
+  unsigned waiting_reads_ ABSL_GUARDED_BY(mutex_) = 0;    // under way, for somebody who waits
+  unsigned waiting_average_ ABSL_GUARDED_BY(mutex_) = 0;  // of it, times kAveragedReads
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool turn_asked_ ABSL_GUARDED_BY(mutex_) = false;  // the shard's thread is being woken
   std::atomic<uint64_t> parking_begin_[2] = {};  // of parking_, for IsParkingPlace; 0: none yet

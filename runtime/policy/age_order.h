@@ -23,6 +23,8 @@ class AgeOrder final : public ReplacementPolicy {
   void Spare(FrameIndex frame) override;
   bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
   PageCount ParkTarget(const ParkedPages& parked) override;
+  // That is what makes CLOCK of FIFO.
+  bool MustBeAsked(FrameIndex) const override { return parked_percent_ > 0; }
   bool DropsTrial(const ParkedPages&) override { return false; }
   void Dropped(PageHistory) override {}
   PageCount count() const override { return list_.count(); }

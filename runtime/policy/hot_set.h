@@ -45,6 +45,7 @@ class HotSet final : public ReplacementPolicy {
   void Spare(FrameIndex frame) override;
   bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
   PageCount ParkTarget(const ParkedPages& parked) override;
+  bool MustBeAsked(FrameIndex frame) const override { return &GenerationOf(frame) == &proven_; }
   bool DropsTrial(const ParkedPages& parked) override;
   void Dropped(PageHistory history) override;
   PageCount count() const override { return fresh_.list.count() + proven_.list.count(); }

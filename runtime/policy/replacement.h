@@ -59,6 +59,9 @@ class ReplacementPolicy {
   // because memory is wanted now. What is parked can be asked whether it is used, and is still
   // there when it is.
   virtual PageCount ParkTarget(const ParkedPages& parked) = 0;
+  // Whether the frame may only be dropped after it was parked and nobody touched it, however many
+  // others wait meanwhile.
+  virtual bool MustBeAsked(FrameIndex frame) const = 0;
   // Whether the next parked page to be dropped is one on trial.
   virtual bool DropsTrial(const ParkedPages& parked) = 0;
   // A parked page was dropped: nobody touched it.

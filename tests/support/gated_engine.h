@@ -21,15 +21,18 @@ class GatedEngine : public IoEngine {
 
   // Requests are not passed on: the device knows nothing of them.
   void HoldRequests() { hold_requests_.store(true); }
-  // Writes are passed on and done; nobody hears of it until they are let go.
-  void HoldWrites() { hold_writes_.store(true); }
+  // Reads or writes are passed on and done; nobody hears of it until they are let go.
+  void HoldReads() { hold_all_[Index(IoDirection::kRead)].store(true); }
+  void HoldWrites() { hold_all_[Index(IoDirection::kWrite)].store(true); }
   // The same for the next read or write alone that comes.
   void HoldNext(IoDirection direction) { hold_next_[Index(direction)].store(true); }
   // Ends all holding and lets go of all.
   void LetGo() {
     hold_requests_.store(false);
-    hold_writes_.store(false);
-    for (auto& next : hold_next_) next.store(false);
+    for (unsigned direction : {0u, 1u}) {
+      hold_all_[direction].store(false);
+      hold_next_[direction].store(false);
+    }
     ++releases_;
   }
 
@@ -56,7 +59,7 @@ class GatedEngine : public IoEngine {
 
   void Submit(const IoRequest& request) override {
     const bool kept = hold_next_[Index(request.direction)].exchange(false) ||
-                      (request.direction == IoDirection::kWrite && hold_writes_.load());
+                      hold_all_[Index(request.direction)].load();
     transfers_[request.tag] = {request.direction, kept};
     if (hold_requests_.load()) {
       requests_.push_back(request);
@@ -134,7 +137,7 @@ class GatedEngine : public IoEngine {
 
   IoEngine* const inner_;
   std::atomic<bool> hold_requests_{false};
-  std::atomic<bool> hold_writes_{false};
+  std::atomic<bool> hold_all_[2] = {false, false};
   std::atomic<bool> hold_next_[2] = {false, false};
   std::atomic<unsigned> releases_{0};
   std::atomic<unsigned> at_device_{0};

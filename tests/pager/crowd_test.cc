@@ -1,0 +1,99 @@
+// Where many threads wait for reads at a time, pages are not asked whether they are still used, as
+// the thread that asks is what all of them wait for; where one does, they are.
+#include <atomic>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "runtime/base/sync_point.h"
+#include "tests/support/eventually.h"
+#include "tests/support/gated_pager.h"
+#include "tests/support/seed.h"
+
+namespace userpager {
+namespace {
+
+constexpr unsigned kCrowd = 8;
+
+class Crowd : public GatedPager {
+ protected:
+  // Enough for the buffers of so many reads.
+  static constexpr PageCount kLimit{4 * kLimitPages};
+  static constexpr uint64_t kPages = 4 * kLimit.value();
+  static constexpr uint64_t kReads = kLimit.value();  // each time
+
+  void SetUp() override {
+    GatedPager::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    ASSERT_EQ((*pager_)->SetMemoryLimit(kLimit), 0);
+    vad_ = ReserveFilled(kPages);
+    ASSERT_NE(vad_, nullptr);
+    ASSERT_TRUE(pager_->PushOut(*vad_));
+    SyncPoints::Set("page_out:moved", [this](uint64_t address) {
+      parked_ += vad_->range.Contains(PageOf(address));
+    });
+  }
+  void TearDown() override {
+    SyncPoints::ClearAll();
+    GatedPager::TearDown();
+  }
+
+  PageState StateOf(PageIndex page) const { return vad_->Load(page).state(); }
+  // A page that is not in memory.
+  PageIndex Next() {
+    PageIndex page;
+    do {
+      page = vad_->range.begin + PageCount(random_() % kPages);
+    } while (StateOf(page) != PageState::kPagedOut || page == last_);
+    return last_ = page;
+  }
+
+  void ReadAlone() {
+    for (uint64_t k = 0; k < kReads; ++k) ASSERT_TRUE(IsFilled(Next()));
+  }
+  // So many threads at a time that no read ends before all of them are under way.
+  void ReadTogether() {
+    for (uint64_t k = 0; k < kReads; k += kCrowd) {
+      pager_->Turn();
+      gate_->HoldReads();
+      std::vector<std::unique_ptr<PendingAccess>> readers;
+      for (unsigned i = 0; i < kCrowd; ++i) {
+        readers.push_back(std::make_unique<PendingAccess>(
+            [page = Next()] { return TryRead(PointerTo(page)); }));
+        ASSERT_TRUE(Eventually([&] { return StateOf(last_) == PageState::kReading; }));
+      }
+      OpenGates();
+      for (const auto& reader : readers) ASSERT_EQ(reader->Join().signal, 0);
+    }
+  }
+  // How often pages have been parked since the last call.
+  uint64_t Parked() {
+    pager_->Turn();
+    return parked_.exchange(0);
+  }
+
+  Vad* vad_ = nullptr;
+  std::mt19937_64 random_{TestSeed()};
+  PageIndex last_;
+  std::atomic<uint64_t> parked_{0};
+};
+
+TEST_P(Crowd, PagesAreAskedWhereThereIsTime) {
+  ASSERT_NO_FATAL_FAILURE(ReadAlone());
+  const uint64_t alone = Parked();
+  ASSERT_NO_FATAL_FAILURE(ReadTogether());
+  const uint64_t together = Parked();
+  ASSERT_NO_FATAL_FAILURE(ReadAlone());
+  const uint64_t again = Parked();
+  EXPECT_LT(8 * together, alone);
+  EXPECT_LT(8 * together, again);
+  EXPECT_TRUE(IsSound());
+}
+
+INSTANTIATE_TEST_SUITE_P(Roads, Crowd,
+                         testing::Values(Road{}, Road{.io = IoEngineKind::kThreads}),
+                         [](const auto& road) { return road.param.Name(); });
+
+}  // namespace
+}  // namespace userpager
