@@ -26,6 +26,8 @@ constexpr uint64_t kPagesBetweenLooks = 256;
 // Rewritten pages are looked at again afterwards, one of so many.
 constexpr uint64_t kRewrittenSample = 61;
 constexpr uint64_t kWarmUpSeed = 1011;
+// How much longer than the workload its warm-up may take.
+constexpr uint64_t kWarmUpTimes = 4;
 constexpr unsigned kTouchingThreads = 2;
 
 const PagePattern& Pattern() {
@@ -247,8 +249,12 @@ void PrepareWorkload(Workload workload, unsigned char* base, uint64_t pages,
                      const WorkloadLimits& limits) {
   if (workload == Workload::kPasses) TouchInOrder(base, pages);
   if (workload == Workload::kSkew || workload == Workload::kZipf) {
-    RandomReaders warm_up(PopularityOf(workload), pages, 1, limits.accesses, kWarmUpSeed);
-    warm_up.Go(Run(base, pages, limits));
+    // What is hot must have come into memory: before, the disk decides, whoever pages.
+    WorkloadLimits longer = limits;
+    longer.accesses = std::max(limits.accesses, pages);
+    longer.time_ns = kWarmUpTimes * limits.time_ns;
+    RandomReaders warm_up(PopularityOf(workload), pages, 1, longer.accesses, kWarmUpSeed);
+    warm_up.Go(Run(base, pages, longer));
   }
   if (workload == Workload::kScan) {
     const Run run(base, pages, limits);

@@ -81,7 +81,8 @@ struct DataShape {
 };
 DataShape ShapeOf(Workload workload, uint64_t data_pages, const WorkloadLimits& limits);
 void FillPages(unsigned char* base, uint64_t pages);
-// What a workload does before it is timed: warms up, or touches what the passes go over.
+// What a workload does before it is timed: warms up (skew and zipf by as many accesses as there are
+// pages, in at most four times the workload's time), or touches what the passes go over.
 void PrepareWorkload(Workload workload, unsigned char* base, uint64_t pages,
                      const WorkloadLimits& limits);
 // Adds "value" (MB/s, 10^6 bytes, or accesses a second), "accesses", "seconds", and where each

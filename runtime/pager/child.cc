@@ -96,6 +96,7 @@ Errno Pager::StartInChild(void (*settled)(), LogLine* error) {
 
 void ShardThread::ForgetInChild() {
   platform_.ForgetInChild();
+  helper_.ForgetInChild();
   kick_ = -1;
   started_ = false;
   ended_count_ = 0;

@@ -15,8 +15,52 @@ namespace {
 
 // How often the page that somebody waits for is read before it counts as lost.
 constexpr unsigned kReadAttempts = 3;
+// What one thread checks and installs in one go.
+constexpr unsigned kPartPages = 16;
+
+// Neighbours among a read's pages that are to be installed alike.
+struct InstallPart {
+  unsigned first;  // of the transfer's pages
+  unsigned count;
+  bool writable;
+  unsigned done;  // so many of them, from the first on, are installed
+};
 
 }  // namespace
+
+// What several threads do of a read at a time. They change nothing but their parts.
+struct Shard::InstallWork {
+  InstallWork(PagePlatform& page_platform, const PageFile& page_file, const Transfer& read,
+              PageIndex first)
+      : platform(page_platform), file(page_file), transfer(read), buffer(first) {}
+
+  bool IsIntact(unsigned i) const {
+    return Crc32c(platform.Peek(buffer + PageCount(i)), kPageBytes) ==
+           file.checksum(transfer.slot(i));
+  }
+  static void Do(void* work, unsigned part);
+
+  PagePlatform& platform;
+  const PageFile& file;
+  const Transfer& transfer;
+  const PageIndex buffer;  // where the transfer's first page is
+  InstallPart parts[kTransferPages];
+  unsigned part_count = 0;
+};
+
+// Up to the first page that is not what was written.
+void Shard::InstallWork::Do(void* work, unsigned part) {
+  const auto& self = *static_cast<InstallWork*>(work);
+  InstallPart& own = static_cast<InstallWork*>(work)->parts[part];
+  unsigned intact = 0;
+  while (intact < own.count && self.IsIntact(own.first + intact)) ++intact;
+  if (intact == 0) return;
+  const RunResult copied = self.platform.Copy(
+      self.transfer.pages[own.first], self.platform.Peek(self.buffer + PageCount(own.first)),
+      PageCount(intact), own.writable ? InstallMode::kWritable : InstallMode::kWriteProtected,
+      WakeMode::kWake);
+  own.done = static_cast<unsigned>(copied.done.value());
+}
 
 // The stripe of a page that still takes part in the read, or nullptr: the page was decommitted, or
 // its address has another owner.
@@ -67,30 +111,30 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
   USERPAGER_SYNC_POINT("page_in:read_done", AddressOf(transfers_[index].demand_page));
   Transfer& transfer = transfers_[index];
   if (cipher_ != nullptr) OpenPages(transfer, result);
+  const uint64_t installed = InstallParts(index, result);
   unsigned kept = 0;  // pages that are read once more
-  unsigned i = 0;
-  while (i < transfer.count) {
+  for (unsigned i = 0; i < transfer.count; ++i) {
+    if ((installed >> i & 1) != 0) continue;
     Stripe* stripe = StripeReading(index, transfer.pages[i]);
     if (stripe == nullptr) {
       // Orphaned: the slot and the charge were the transfer's alone.
       page_file_.Free(transfer.slot(i), PageCount(1));
       ledger_.Return(PageCount(1));
       --reading_pages_;
-      ++i;
     } else if (!stripe->Load(transfer.pages[i]).protection().AllowsAccess()) {
-      AbandonRead(*stripe, transfer, i++);
+      AbandonRead(*stripe, transfer, i);
     } else if (IsReadIntact(transfer, i, result)) {
-      i += InstallRead(index, i, result);
+      InstallRead(*stripe, transfer, i);
     } else if (transfer.pages[i] != transfer.demand_page) {
       // Whoever wants it asks for it alone.
       ++counters_.file_read_errors;
-      AbandonRead(*stripe, transfer, i++);
+      AbandonRead(*stripe, transfer, i);
     } else if (++transfer.attempts < kReadAttempts) {
       ++counters_.file_read_errors;
-      kept = i++ + 1;
+      kept = i + 1;
     } else {
       ++counters_.file_read_errors;
-      LosePage(*stripe, transfer, i++, result);
+      LosePage(*stripe, transfer, i, result);
     }
   }
   if (kept != 0) {
@@ -111,46 +155,81 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
   return false;
 }
 
-// Installs page i and those behind it that are intact and want the same. Returns how many pages of
-// the transfer are done with.
-unsigned Shard::InstallRead(uint32_t index, unsigned i, int64_t result) {
-  Transfer& transfer = transfers_[index];
-  Stripe* stripe = StripeReading(index, transfer.pages[i]);
-  if (IsMarker(transfer, i) && ParkMarker(*stripe, transfer, i)) return 1;
-  const auto is_write = [&](unsigned k) {
-    return transfer.demand_write && transfer.pages[k] == transfer.demand_page &&
-           stripe->Load(transfer.pages[k]).protection().AllowsWrite();
-  };
-  unsigned count = 1;
-  if (!is_write(i)) {
-    while (i + count < transfer.count && !is_write(i + count) && !IsMarker(transfer, i + count) &&
-           transfer.pages[i + count] == transfer.pages[i] + PageCount(count) &&
-           StripeReading(index, transfer.pages[i + count]) == stripe &&
-           stripe->Load(transfer.pages[i + count]).protection().AllowsAccess() &&
-           IsReadIntact(transfer, i + count, result)) {
-      ++count;
+// Whether a page of a read is to be mapped for a store, and not write-protected.
+bool Shard::IsReadToWrite(const Transfer& transfer, unsigned i, Pte pte) {
+  return transfer.demand_write && transfer.pages[i] == transfer.demand_page &&
+         pte.protection().AllowsWrite();
+}
+
+// Installs what has come intact, but for markers, and by two threads where it is much. Returns
+// which pages those are, by bits.
+uint64_t Shard::InstallParts(uint32_t index, int64_t result) {
+  const Transfer& transfer = transfers_[index];
+  InstallWork work(platform_, page_file_, transfer, buffers_.PageAt(transfer.buffer.first));
+  const uint64_t arrived = result < 0 ? 0 : static_cast<uint64_t>(result) / kPageBytes;
+  const Stripe* last = nullptr;  // of the part before
+  for (unsigned i = 0; i < std::min<uint64_t>(transfer.count, arrived); ++i) {
+    const Stripe* stripe = StripeReading(index, transfer.pages[i]);
+    if (stripe == nullptr || IsMarker(transfer, i)) continue;
+    const Pte pte = stripe->Load(transfer.pages[i]);
+    if (!pte.protection().AllowsAccess()) continue;
+    const bool writable = IsReadToWrite(transfer, i, pte);
+    InstallPart* part = work.part_count == 0 ? nullptr : &work.parts[work.part_count - 1];
+    if (part != nullptr && part->first + part->count == i && part->count < kPartPages &&
+        part->writable == writable && stripe == last &&
+        transfer.pages[i] == transfer.pages[i - 1] + PageCount(1)) {
+      ++part->count;
+    } else {
+      work.parts[work.part_count++] = {i, 1, writable, 0};
+    }
+    last = stripe;
+  }
+  helper_.Run(&InstallWork::Do, &work, work.part_count);
+  uint64_t installed = 0;
+  for (const InstallPart& part : std::span(work.parts, work.part_count)) {
+    for (unsigned i = part.first; i < part.first + part.done; ++i) {
+      InstalledRead(*StripeReading(index, transfer.pages[i]), transfer, i);
+      installed |= uint64_t{1} << i;
     }
   }
-  const InstallMode mode = is_write(i) ? InstallMode::kWritable : InstallMode::kWriteProtected;
-  const void* contents = platform_.Peek(buffers_.PageAt(transfer.buffer.first) + PageCount(i));
-  RunResult copied = platform_.Copy(transfer.pages[i], contents, PageCount(count), mode,
-                                    WakeMode::kWake);
-  if (copied.done.value() == 0 && count > 1) {
-    copied = platform_.Copy(transfer.pages[i], contents, PageCount(1), mode, WakeMode::kWake);
-  }
-  const unsigned done = static_cast<unsigned>(copied.done.value());
-  for (unsigned k = i; k < i + done; ++k) InstalledRead(*stripe, transfer, k);
-  if (done > 0) {
-    const PageRange run(transfer.pages[i], PageCount(done));
+  TracePagesIn(transfer, installed);
+  return installed;
+}
+
+// Neighbours together.
+void Shard::TracePagesIn(const Transfer& transfer, uint64_t installed) {
+  unsigned end = 0;
+  for (unsigned i = 0; i < transfer.count; i = std::max(end, i + 1)) {
+    for (end = i; end < transfer.count && (installed >> end & 1) != 0 &&
+                  transfer.pages[end] == transfer.pages[i] + PageCount(end - i);) {
+      ++end;
+    }
+    if (end == i) continue;
+    const PageRange run(transfer.pages[i], PageCount(end - i));
     trace_.PagesIn(run, run.Contains(transfer.demand_page), now_ns_);
-    return done;
+  }
+}
+
+// A page that is intact, by itself.
+void Shard::InstallRead(Stripe& stripe, const Transfer& transfer, unsigned i) {
+  if (IsMarker(transfer, i) && ParkMarker(stripe, transfer, i)) return;
+  const PageIndex page = transfer.pages[i];
+  const InstallMode mode = IsReadToWrite(transfer, i, stripe.Load(page))
+                               ? InstallMode::kWritable
+                               : InstallMode::kWriteProtected;
+  const RunResult copied = platform_.Copy(
+      page, platform_.Peek(buffers_.PageAt(transfer.buffer.first) + PageCount(i)), PageCount(1),
+      mode, WakeMode::kWake);
+  if (copied.done.value() > 0) {
+    InstalledRead(stripe, transfer, i);
+    trace_.PagesIn(PageRange(page, PageCount(1)), page == transfer.demand_page, now_ns_);
+    return;
   }
   USERPAGER_CHECK(copied.error == ENOMEM || copied.error == EAGAIN || copied.error == ESRCH,
                   "a page could not be installed (EEXIST: a page is there that the runtime knows"
                   " nothing of)",
                   copied.error);
-  AbandonRead(*stripe, transfer, i);
-  return 1;
+  AbandonRead(stripe, transfer, i);
 }
 
 // The page is mapped; its charge becomes a frame.

@@ -170,7 +170,7 @@ Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
   ReadReason reason;
   reason.demand = &fault;
   reason.is_stream = plan.ahead.count > 0 || plan.passed.count > 0;
-  if (plan.ahead.count > 0) reason.marker = plan.ahead.At(plan.marker);
+  if (plan.marker < plan.ahead.count) reason.marker = plan.ahead.At(plan.marker);
   if (!ReadPages(stripe, std::span(pages, count), reason)) {
     read_streams_.OnBegun(0);
     return Answer::kNoMemory;
@@ -183,7 +183,7 @@ Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
 void Shard::ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t begun) {
   ReadReason reason;
   reason.is_stream = true;
-  if (plan.ahead.count > 0) reason.marker = plan.ahead.At(plan.marker);
+  if (plan.marker < plan.ahead.count) reason.marker = plan.ahead.At(plan.marker);
   while (begun < plan.ahead.count) {
     PageInSlot pages[kTransferPages];
     PageSeries part = plan.ahead;

@@ -42,6 +42,7 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       ledger_(parts.frames),
       page_file_(parts.page_file),
       cipher_(parts.cipher),
+      helper_(parts.helper),
       trace_(options.trace),
       traced_limit_(parts.frames.limit()),
       policy_(options.replacement, frames_),

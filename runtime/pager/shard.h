@@ -57,6 +57,7 @@
 #include "runtime/pager/trap_ring.h"
 #include "runtime/pager/violation.h"
 #include "runtime/platform/features.h"
+#include "runtime/platform/helper_thread.h"
 #include "runtime/platform/page_platform.h"
 #include "runtime/policy/read_streams.h"
 #include "runtime/policy/replacement_choice.h"
@@ -81,6 +82,7 @@ struct ShardParts {
   IoEngine& engine;
   FrameLedger& frames;
   PageFile& page_file;
+  HelperThread& helper;  // of this shard alone
   Counters* counters = nullptr;  // all zeros; nullptr: the shard's own
   SlotCipher* cipher = nullptr;  // of this shard alone; nullptr: the page file is not encrypted
 };
@@ -377,7 +379,12 @@ class Shard {
   bool OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsReadIntact(const Transfer& transfer, unsigned i, int64_t result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  unsigned InstallRead(uint32_t index, unsigned i, int64_t result)
+  struct InstallWork;
+  static bool IsReadToWrite(const Transfer& transfer, unsigned i, Pte pte);
+  uint64_t InstallParts(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TracePagesIn(const Transfer& transfer, uint64_t installed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void InstallRead(Stripe& stripe, const Transfer& transfer, unsigned i)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void InstalledRead(Stripe& stripe, const Transfer& transfer, unsigned i)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -511,6 +518,7 @@ class Shard {
   FrameLedger& ledger_;
   PageFile& page_file_;
   SlotCipher* const cipher_;
+  HelperThread& helper_;
 
   Lock mutex_{LockRank::kShard};
   ShardTrace trace_ ABSL_GUARDED_BY(mutex_);

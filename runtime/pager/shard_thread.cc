@@ -15,6 +15,7 @@
 #include "runtime/page_file/uring_engine.h"
 #include "runtime/platform/descriptors.h"
 #include "runtime/platform/own_thread.h"
+#include "runtime/platform/thread_place.h"
 
 namespace userpager {
 namespace {
@@ -55,7 +56,7 @@ Errno ShardThread::MakeEngine(LogLine* error) {
     engine_ = wrap_engine_ == nullptr ? own_engine_ : wrap_engine_(own_engine_);
     SlotCipher* cipher = encrypts_ ? &cipher_ : nullptr;
     shard_ = ArenaNew<Shard>(
-        options_, ShardParts{platform_, *engine_, frames_, page_file_, counters_, cipher});
+        options_, ShardParts{platform_, *engine_, frames_, page_file_, helper_, counters_, cipher});
   }
   if (shard_ == nullptr) {
     *error << "cannot start: no memory for the pager's own structures";
@@ -89,7 +90,19 @@ Errno ShardThread::OpenKick(LogLine* error) {
   return failed;
 }
 
+// Only where there is a CPU for it beside those of all shards' threads.
+Errno ShardThread::StartHelper(LogLine* error) {
+  if (CountAllowedCpus() <= options_.shard_count) return 0;
+  const Errno failed = helper_.Start();
+  if (failed != 0) {
+    *error << "cannot start: the thread that helps the pager's could not be made: "
+           << ErrnoText{failed};
+  }
+  return failed;
+}
+
 Errno ShardThread::Start(LogLine* error) {
+  if (const Errno failed = StartHelper(error); failed != 0) return failed;
   Errno failed = StartOwnThread(ThreadMain, this, &thread_);
   if (failed != 0) {
     *error << "cannot start: the pager's thread could not be made: " << ErrnoText{failed};
@@ -112,11 +125,13 @@ Errno ShardThread::Start(LogLine* error) {
 }
 
 void ShardThread::Stop() {
-  if (!started_) return;
-  stopping_.store(true);
-  Kick();
-  pthread_join(thread_, nullptr);
-  started_ = false;
+  if (started_) {
+    stopping_.store(true);
+    Kick();
+    pthread_join(thread_, nullptr);
+    started_ = false;
+  }
+  helper_.Stop();
 }
 
 void ShardThread::Kick() {

@@ -16,6 +16,7 @@
 #include "runtime/pager/pager.h"
 #include "runtime/pager/shard.h"
 #include "runtime/platform/halt_poller.h"
+#include "runtime/platform/helper_thread.h"
 #include "runtime/platform/linux_page_platform.h"
 
 namespace userpager {
@@ -73,6 +74,7 @@ class ShardThread {
 
   Errno MakeEngine(LogLine* error);
   Errno OpenKick(LogLine* error);
+  Errno StartHelper(LogLine* error);
   void CheckPresence(const Stripe& stripe) const;
   static void* ThreadMain(void* self);
   void Run();
@@ -103,6 +105,7 @@ class ShardThread {
   const FaultDelivery delivery_;
   const std::span<ShardThread* const> peers_;
   LinuxPagePlatform platform_;
+  HelperThread helper_;
   IoEngine* own_engine_ = nullptr;  // of the kind io_
   IoEngine* engine_ = nullptr;      // the same, or what a test put before it; the thread's alone
   Shard* shard_ = nullptr;

@@ -35,6 +35,12 @@ int CpuOfThread(uint32_t thread_id) {
   return cpu;
 }
 
+unsigned CountAllowedCpus() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&allowed));
+}
+
 void ThreadPlace::Init() {
   // Without the set nothing is ever bound: the scheduler decides.
   if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) CPU_ZERO(&allowed_);

@@ -12,6 +12,9 @@ namespace userpager {
 // (it may have ended, or be of another process). From /proc, proc(5): some microseconds.
 int CpuOfThread(uint32_t thread_id);
 
+// How many CPUs the calling thread may run on; 1 where the kernel does not say.
+unsigned CountAllowedCpus();
+
 // Binds the calling thread to single CPUs of the set that it was allowed at first.
 class ThreadPlace {
  public:

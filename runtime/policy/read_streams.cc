@@ -124,18 +124,27 @@ ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageR
   if (StepBetween(page, stream->front) / stream->stride <= 0) {
     stream->front = PageIndex(page.value() + stride);
   }
-  if (LeftOf(*stream) <= LeftToPlan(*stream, touch)) PlanNext(*stream, within, &plan);
+  if (LeftOf(*stream) <= LeftToPlan(*stream, touch)) {
+    PlanNext(*stream, kLongestWindow, within, &plan);
+  }
   return plan;
 }
 
-void ReadStreams::PlanNext(Stream& stream, PageRange within, Plan* plan) {
+void ReadStreams::PlanNext(Stream& stream, uint64_t most, PageRange within, Plan* plan) {
   stream.window = std::min(std::max(2 * stream.window, kFirstWindow), LongestWindow(stream));
-  planned_ = {stream.front, stream.stride, stream.window};
+  planned_ = {stream.front, stream.stride, std::min(stream.window, most)};
   while (planned_.count > 0 && !within.Contains(planned_.At(planned_.count - 1))) --planned_.count;
   current_ = &stream;
   plan->ahead = planned_;
-  plan->marker = planned_.count / 2;
+  plan->marker = IsAtFullLength(stream) ? MarkerOf(stream, planned_) : planned_.count / 2;
   OnBegun(planned_.count);
+}
+
+uint64_t ReadStreams::MarkerOf(const Stream& stream, const PageSeries& planned) {
+  for (uint64_t i = 0; i < planned.count; ++i) {
+    if (planned.At(i).value() % stream.window == stream.window / 2) return i;
+  }
+  return planned.count;
 }
 
 ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
@@ -143,7 +152,9 @@ ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
   current_ = nullptr;
   for (Stream& stream : streams_) {
     if (stream.window == 0 || !IsAtFullLength(stream) || !IsPlanned(stream, page)) continue;
-    if (LeftOf(stream) <= kWindowsLeft * stream.window) PlanNext(stream, within, &plan);
+    if (LeftOf(stream) <= kWindowsLeft * stream.window) {
+      PlanNext(stream, kArrivedWindow, within, &plan);
+    }
     return plan;
   }
   return plan;

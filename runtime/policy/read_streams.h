@@ -4,13 +4,16 @@
 // next one is planned when the stream has passed the middle of the last: then it arrives before the
 // stream does. Where it did not, because the stream is faster than the disk, the window behind it
 // is planned at once: then two are under way. A stream of pages that follow one another, once its
-// windows are as long as they become, has three: each that arrives makes room for the next, so that
-// the disk reads while what it has read is installed. What leaves memory unused halves the longest
-// window, what is used doubles it again.
+// windows are as long as they become, has up to seven: each part that arrives makes room for the
+// next, so that the disk reads while what it has read is installed. (What is under way at a time is
+// bounded by the buffers.) What leaves memory unused halves the longest window, what is used
+// doubles it again.
 //
 // A touch of a page that is in memory cannot be seen. So the shard reports each touch of a page
 // that was missing or still on its way, and keeps one page in the middle of each window, the
-// marker, from being mapped, so that its touch shows how far the stream has come.
+// marker, from being mapped, so that its touch shows how far the stream has come. Of a stream whose
+// windows are as long as they become, markers are where they would be if one window followed the
+// other, however small the parts are that it is read in.
 #ifndef USERPAGER_POLICY_READ_STREAMS_H_
 #define USERPAGER_POLICY_READ_STREAMS_H_
 
@@ -37,10 +40,12 @@ class ReadStreams {
   // one by one.
   static constexpr uint64_t kLongestWindow = 256;
   static constexpr uint64_t kLongestStridedWindow = 32;
+  // What one arrival makes room for.
+  static constexpr uint64_t kArrivedWindow = 64;
 
   struct Plan {
     PageSeries ahead;   // what to read now, in the order in which it will be wanted
-    uint64_t marker = 0;  // which of them shows how far the stream is
+    uint64_t marker = 0;  // which of them shows how far the stream is; ahead.count: none
     PageSeries passed;  // what was read ahead for the stream and has now been passed over: used
   };
 
@@ -64,7 +69,7 @@ class ReadStreams {
   static constexpr unsigned kStreams = 64;
   static constexpr uint64_t kFirstWindow = 4;
   // Of full length, that may be left where one more is planned.
-  static constexpr uint64_t kWindowsLeft = 2;
+  static constexpr uint64_t kWindowsLeft = 6;
   // Touches so close to each other are a stream at the first step: some pages between may be in
   // memory already.
   static constexpr int64_t kClose = 3;
@@ -94,7 +99,8 @@ class ReadStreams {
   uint64_t LeftOf(const Stream& stream) const;
   bool IsPlanned(const Stream& stream, PageIndex page) const;
   uint64_t LeftToPlan(const Stream& stream, Touch touch) const;
-  void PlanNext(Stream& stream, PageRange within, Plan* plan);
+  void PlanNext(Stream& stream, uint64_t most, PageRange within, Plan* plan);
+  static uint64_t MarkerOf(const Stream& stream, const PageSeries& planned);
 
   Stream streams_[kStreams];
   Stream* current_ = nullptr;  // of the last plan

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -96,6 +97,18 @@ class PageFileFailure : public testing::TestWithParam<Road> {
     for (uint64_t i = 0; i < kPages; ++i) right += i != except && IsRight(i);
     return right;
   }
+  // Turns one bit of the page in the file itself.
+  void CorruptInFile(uint64_t i) {
+    const SlotIndex slot = vad_->Load(At(i)).slot();
+    const off_t offset = static_cast<off_t>((*pager_)->page_file().OffsetOf(slot));
+    const int file = (*pager_)->page_file().descriptor();
+    alignas(kPageBytes) char content[kPageBytes];
+    ASSERT_EQ(pread(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
+    ASSERT_EQ(stress::FirstWrongWord(reinterpret_cast<uint64_t*>(content), i, 0),
+              stress::kWordsInPage);
+    content[1000] ^= 0x10;
+    ASSERT_EQ(pwrite(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
+  }
   uint64_t Usable() { return (*pager_)->page_file().usable().value(); }
 
   // Expects that page `i`, whose slot is `slot`, is lost, and that `log` says so.
@@ -184,20 +197,34 @@ TEST_P(PageFileFailure, FileIsCorrupt) {
   constexpr uint64_t kLost = 5;
   ASSERT_TRUE(pager_->PushOut(*vad_));
   const SlotIndex slot = vad_->Load(At(kLost)).slot();
-  const off_t offset = static_cast<off_t>((*pager_)->page_file().OffsetOf(slot));
-  const int file = (*pager_)->page_file().descriptor();
-  alignas(kPageBytes) char content[kPageBytes];
-  ASSERT_EQ(pread(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
-  ASSERT_EQ(stress::FirstWrongWord(reinterpret_cast<uint64_t*>(content), kLost, 0),
-            stress::kWordsInPage);
-  content[1000] ^= 0x10;
-  ASSERT_EQ(pwrite(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
+  ASSERT_NO_FATAL_FAILURE(CorruptInFile(kLost));
   testing::internal::CaptureStderr();
   const AccessOutcome read = TryRead(PointerTo(At(kLost)));
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_EQ(read.signal, SIGBUS);
   EXPECT_NE(log.find("checksum"), std::string::npos) << log;
   ExpectLost(kLost, slot, log);
+}
+
+// The same of pages in the middle of long reads, of which several threads each check and install a
+// part: what is around them arrives.
+TEST_P(PageFileFailure, FileIsCorruptInTheMiddleOfAStream) {
+  constexpr uint64_t kMany = 1024;
+  const std::set<uint64_t> bad = {kMany / 2 - 1, kMany / 2 + 2, kMany / 2 + 35};
+  // With buffers for reads of full length.
+  ASSERT_EQ((*pager_)->SetMemoryLimit(PageCount(8 * kMany)), 0);
+  vad_ = pager_->Reserve(kMany);
+  for (uint64_t i = 0; i < kMany; ++i) stress::FillPage(WordsOf(At(i)), i, 0);
+  ASSERT_TRUE(pager_->PushOut(*vad_));
+  for (const uint64_t i : bad) ASSERT_NO_FATAL_FAILURE(CorruptInFile(i));
+  for (uint64_t i = 0; i < kMany; ++i) ASSERT_TRUE(bad.contains(i) || IsRight(i)) << i;
+  EXPECT_GE(pager_->Counters().ahead_pages.value(), kMany / 2);
+  EXPECT_EQ(pager_->Counters().lost_pages.value(), 0u);
+  testing::internal::CaptureStderr();
+  for (const uint64_t i : bad) EXPECT_EQ(TryRead(PointerTo(At(i))).signal, SIGBUS) << i;
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(pager_->Counters().lost_pages.value(), bad.size()) << log;
+  EXPECT_TRUE((*pager_)->CheckConsistency());
 }
 
 // Read ahead of demand, a page that cannot be read is not lost: whoever wants it asks for it alone.

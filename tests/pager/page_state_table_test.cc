@@ -115,8 +115,9 @@ class OnePage {
   UringEngine engine_;
   FrameLedger ledger_;
   PageFile page_file_;
-  std::unique_ptr<Shard> shard_ =
-      std::make_unique<Shard>(ShardOptions{}, ShardParts{platform_, engine_, ledger_, page_file_});
+  HelperThread helper_;
+  std::unique_ptr<Shard> shard_ = std::make_unique<Shard>(
+      ShardOptions{}, ShardParts{platform_, engine_, ledger_, page_file_, helper_});
   PteWord word_{0};
   TouchedWord touched_{0};
   Stripe stripe_;

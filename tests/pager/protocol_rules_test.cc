@@ -271,8 +271,9 @@ TEST(ProtocolRulesDeathTest, Rule11MissingParkedPage) {
   FrameLedger ledger;
   ledger.set_limit(PageCount(256));
   PageFile page_file;
+  HelperThread helper;
   const auto shard =
-      std::make_unique<Shard>(options, ShardParts{platform, engine, ledger, page_file});
+      std::make_unique<Shard>(options, ShardParts{platform, engine, ledger, page_file, helper});
   ASSERT_EQ(shard->Init(), 0);
   FaultMessage message;
   message.address = AddressOf(ShardTestPeer::Parking(*shard).begin);

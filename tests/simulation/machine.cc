@@ -69,7 +69,7 @@ Errno Machine::AddShard(unsigned index, LogLine* error) {
   }
   seat.shard = std::make_unique<Shard>(
       OptionsOf(scenario, index),
-      ShardParts{seat.userfaultfd, store.engine(index), ledger, page_file, nullptr,
+      ShardParts{seat.userfaultfd, store.engine(index), ledger, page_file, seat.helper, nullptr,
                  scenario.encrypt ? &cipher(index) : nullptr});
   return seat.shard->Init();
 }

@@ -91,6 +91,7 @@ class Machine {
     Seat(SimulatedPlatform& kernel, unsigned index) : userfaultfd(kernel, index) {}
 
     SimulatedUserfaultfd userfaultfd;
+    HelperThread helper;  // without its thread: the shard does all itself
     std::unique_ptr<Shard> shard;
     bool kicked = false;
     bool asked = false;  // kicked by a peer
