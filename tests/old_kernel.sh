@@ -164,7 +164,8 @@ fi
   echo "export USERPAGER_STRESS_SCALE=$scale"
   echo 'busybox ip link set lo up'
   echo 'busybox mkdir -m 1777 /dev/shm; busybox mount -t tmpfs none /dev/shm'
-  echo 'echo "KERNEL $(busybox uname -r)"'
+  # The firmware leaves a line without an end.
+  echo 'echo; echo "KERNEL $(busybox uname -r)"'
   for program in "${programs[@]}"; do
     name=$(basename "$program")
     echo 'begin=$(busybox date +%s)'
