@@ -15,8 +15,6 @@ constexpr PageCount kUnlimited{UINT64_MAX};
 // grow all the time.
 constexpr PageCount kKeptSlots = PagesHolding(uint64_t{64} << 20);
 
-PageCount Less(PageCount a, PageCount b) { return a > b ? a - b : PageCount(0); }
-
 }  // namespace
 
 PageCount Reservations::CommitLimit() const {

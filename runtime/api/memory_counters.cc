@@ -60,8 +60,6 @@ MemoryCounters Collect(Runtime& runtime) {
 
 MemoryCounters CountersNow() { return OnRuntime<MemoryCounters>(Collect); }
 
-PageCount Less(PageCount a, PageCount b) { return a > b ? a - b : PageCount(0); }
-
 // The objects that the handles of notifications stand for.
 struct ResourceNotification {
   MEMORY_RESOURCE_NOTIFICATION_TYPE type;

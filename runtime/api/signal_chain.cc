@@ -63,22 +63,22 @@ constinit NextFunction<SignalHandler (*)(int, SignalHandler)> next_signal{
 constinit NextFunction<SignalHandler (*)(int, SignalHandler)> next_sysv_signal{"__sysv_signal"};
 
 // The program's actions, and what keeps them together with the kernel's.
-constinit Lock lock{LockRank::kLeaf};
-constinit bool installed ABSL_GUARDED_BY(lock) = false;
-constinit struct sigaction actions[2] ABSL_GUARDED_BY(lock) = {};
+constinit Lock actions_lock{LockRank::kLeaf};
+constinit bool chain_installed ABSL_GUARDED_BY(actions_lock) = false;
+constinit struct sigaction actions[2] ABSL_GUARDED_BY(actions_lock) = {};
 
-struct sigaction& ActionOf(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock) {
+struct sigaction& ActionOf(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(actions_lock) {
   return actions[signal == SIGBUS];
 }
 
 // Holds the lock, but for a forked child: whoever held it there may not be there to give it back.
 class ABSL_SCOPED_LOCKABLE ActionsHolder {
  public:
-  ActionsHolder() ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (holds_) lock.Acquire();
+  ActionsHolder() ABSL_EXCLUSIVE_LOCK_FUNCTION(actions_lock) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (holds_) actions_lock.Acquire();
   }
   ~ActionsHolder() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (holds_) lock.Release();
+    if (holds_) actions_lock.Release();
   }
   ActionsHolder(const ActionsHolder&) = delete;
   ActionsHolder& operator=(const ActionsHolder&) = delete;
@@ -118,9 +118,9 @@ struct Exchanged {
 };
 
 Exchanged ExchangeLocked(int signal, bool set, const struct sigaction& action)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock) {
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(actions_lock) {
   Exchanged done = {};
-  if (!installed) {
+  if (!chain_installed) {
     const int failed = next_sigaction.Get()(signal, set ? &action : nullptr, &done.before);
     done.error = failed == 0 ? 0 : errno;
     return done;
@@ -148,8 +148,8 @@ void BlockAllSignalsDuring(int signal) {
   USERPAGER_CHECK(failed == 0, "a signal's action could not be set", errno);
 }
 
-bool InstallLocked(SignalChain::Handler handler) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock) {
-  if (installed) return true;
+bool InstallLocked(SignalChain::Handler handler) ABSL_EXCLUSIVE_LOCKS_REQUIRED(actions_lock) {
+  if (chain_installed) return true;
   struct sigaction ours = {};
   ours.sa_sigaction = handler;
   // On the alternate stack, for threads whose stack has no more room; not blocked, as the program's
@@ -163,7 +163,7 @@ bool InstallLocked(SignalChain::Handler handler) ABSL_EXCLUSIVE_LOCKS_REQUIRED(l
   }
   // Its handler begins with what may not be interrupted (inline_signal.h).
   BlockAllSignalsDuring(SIGBUS);
-  installed = true;
+  chain_installed = true;
   return true;
 }
 
@@ -182,8 +182,8 @@ SignalHandler SetHandler(int signal, SignalHandler handler, int flags) {
 
 }  // namespace
 
-void SignalChain::HoldForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { lock.AcquireBeside(); }
-void SignalChain::ReleaseAfterFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { lock.Release(); }
+void SignalChain::HoldForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { actions_lock.AcquireBeside(); }
+void SignalChain::ReleaseAfterFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { actions_lock.Release(); }
 
 bool SignalChain::Install(Handler handler) {
   (void)next_sigaction.Get();  // takes the loader's lock, and so none of ours may be held

@@ -12,6 +12,8 @@
 
 namespace userpager {
 
+inline constexpr uint64_t kMillisecond = 1'000'000;  // in nanoseconds
+
 #ifdef USERPAGER_SYNC_POINTS
 inline std::atomic<uint64_t> simulated_now_ns{0};  // 0: the time is real
 #endif

@@ -87,6 +87,9 @@ inline constexpr PageIndex PageOf(uint64_t address) { return PageIndex(address >
 inline PageIndex PageOf(const void* p) { return PageOf(reinterpret_cast<uint64_t>(p)); }
 inline constexpr uint64_t AddressOf(PageIndex page) { return page.value() << kPageShift; }
 inline void* PointerTo(PageIndex page) { return reinterpret_cast<void*>(AddressOf(page)); }
+// What is left of the first without the second.
+inline constexpr PageCount Less(PageCount a, PageCount b) { return a > b ? a - b : PageCount(0); }
+
 inline constexpr uint64_t BytesOf(PageCount pages) { return pages.value() << kPageShift; }
 inline constexpr PageCount PagesHolding(uint64_t bytes) {
   return PageCount((bytes >> kPageShift) + ((bytes & (kPageBytes - 1)) != 0));

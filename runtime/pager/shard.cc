@@ -24,7 +24,6 @@ constexpr PageCount kLongestSoftRun{kTransferPages};
 // Hints that wait at a time; more are not taken.
 constexpr unsigned kMostPrefetches = 64;
 
-constexpr uint64_t kMillisecond = 1'000'000;
 // After so many turns without any progress, who waits for memory will wait for ever: five seconds
 // at least, as a device may keep what it has pinned for long.
 constexpr uint64_t kStuckTurns = 5'000;

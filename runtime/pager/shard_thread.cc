@@ -18,12 +18,6 @@
 #include "runtime/platform/thread_place.h"
 
 namespace userpager {
-namespace {
-
-constexpr uint64_t kMillisecond = 1'000'000;
-
-}  // namespace
-
 ShardThread::ShardThread(const ShardOptions& options, const PagerOptions& pager,
                          FrameLedger& frames, PageFile& page_file, HaltPoller& poller,
                          Counters* counters, std::span<ShardThread* const> peers)

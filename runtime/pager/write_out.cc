@@ -15,7 +15,6 @@
 namespace userpager {
 namespace {
 
-constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kLongestPauseNs = 1000 * kMillisecond;
 // Failures in a row that are told one by one; after them only each power of two is.
 constexpr unsigned kToldFailures = Shard::kSlotFailures;

@@ -15,7 +15,7 @@ namespace {
 constinit std::atomic<uint64_t> next_guess{0};
 constinit std::atomic<bool> children_inherit{false};
 
-constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+constexpr int kPlainMapping = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 // A fork's child has no pager of these pages: without them it gets SIGSEGV, with them zeros.
 // Huge pages would appear without a charge.
@@ -41,7 +41,7 @@ Errno SetPropertiesOrUnmap(void* address, uint64_t bytes) {
 Errno MapAt(uint64_t address, uint64_t bytes) {
   void* wanted = reinterpret_cast<void*>(address);
   void* got = USERPAGER_CALL(
-      kMap, mmap(wanted, bytes, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0));
+      kMap, mmap(wanted, bytes, PROT_NONE, kPlainMapping | MAP_FIXED_NOREPLACE, -1, 0));
   if (got == MAP_FAILED) return errno;
   if (got == wanted) return 0;
   // A kernel before 4.17 takes the address as a hint.
@@ -54,7 +54,7 @@ Errno MapAnywhere(uint64_t bytes, uint64_t* address) {
   const uint64_t slack = kGranularityBytes - kPageBytes;
   if (bytes + slack < bytes) return ENOMEM;
   void* got =
-      USERPAGER_CALL(kMap, mmap(nullptr, bytes + slack, PROT_NONE, kFlags, -1, 0));
+      USERPAGER_CALL(kMap, mmap(nullptr, bytes + slack, PROT_NONE, kPlainMapping, -1, 0));
   if (got == MAP_FAILED) return errno;
   const uint64_t begin = reinterpret_cast<uint64_t>(got);
   // The highest that fits, so that the next one fits right below.
@@ -103,7 +103,7 @@ Errno AdoptReservation(PageRange range) {
 
 Errno HoldAddressSpace(PageRange range) {
   void* got = USERPAGER_CALL(kMap, mmap(PointerTo(range.begin), BytesOf(range.count()), PROT_NONE,
-                                        kFlags | MAP_FIXED, -1, 0));
+                                        kPlainMapping | MAP_FIXED, -1, 0));
   return got == MAP_FAILED ? errno : 0;
 }
 
@@ -115,7 +115,7 @@ Errno MapEmptied(PageRange range) {
 
 Errno MapOwn(PageCount pages, bool executable, PageIndex* mapped) {
   const int access = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
-  void* got = USERPAGER_CALL(kMap, mmap(nullptr, BytesOf(pages), access, kFlags, -1, 0));
+  void* got = USERPAGER_CALL(kMap, mmap(nullptr, BytesOf(pages), access, kPlainMapping, -1, 0));
   if (got == MAP_FAILED) return errno;
   // As metadata: never in a core file.
   (void)madvise(got, BytesOf(pages), MADV_DONTDUMP);

@@ -13,7 +13,7 @@ namespace {
 
 // Six a shard, one for each forked child that lives, and some; more than that are kept as well, but
 // a program can close them.
-constexpr unsigned kMost = 768;
+constexpr unsigned kMostKept = 768;
 // How many numbers below the limit are looked at first. Programs that want many descriptors go up
 // from the bottom.
 constexpr rlim_t kFromTheTop = 128;
@@ -21,9 +21,9 @@ constexpr rlim_t kFromTheTop = 128;
 constexpr rlim_t kHighest = 1024;
 
 // Each holds a descriptor + 1, or 0.
-constinit std::atomic<int> kept[kMost] = {};
+constinit std::atomic<int> kept[kMostKept] = {};
 // Of the same places: whether a forked child goes on using it.
-constinit std::atomic<bool> kept_in_children[kMost] = {};
+constinit std::atomic<bool> kept_in_children[kMostKept] = {};
 
 int LowestWanted() {
   rlimit limit{};
@@ -49,7 +49,7 @@ int Descriptors::Keep(int descriptor) {
 }
 
 void Descriptors::Forget(int descriptor) {
-  for (unsigned i = 0; i < kMost; ++i) {
+  for (unsigned i = 0; i < kMostKept; ++i) {
     if (kept[i].load(std::memory_order_relaxed) != descriptor + 1) continue;
     kept_in_children[i].store(false, std::memory_order_relaxed);
     kept[i].store(0);
@@ -75,7 +75,7 @@ int Descriptors::Next(int from) {
 }
 
 int Descriptors::KeepInChildren(int descriptor) {
-  for (unsigned i = 0; i < kMost && descriptor >= 0; ++i) {
+  for (unsigned i = 0; i < kMostKept && descriptor >= 0; ++i) {
     if (kept[i].load(std::memory_order_relaxed) != descriptor + 1) continue;
     kept_in_children[i].store(true, std::memory_order_relaxed);
     break;
@@ -84,7 +84,7 @@ int Descriptors::KeepInChildren(int descriptor) {
 }
 
 void Descriptors::CloseInherited() {
-  for (unsigned i = 0; i < kMost; ++i) {
+  for (unsigned i = 0; i < kMostKept; ++i) {
     if (kept_in_children[i].load(std::memory_order_relaxed)) continue;
     const int value = kept[i].exchange(0);
     if (value != 0) close(value - 1);

@@ -29,6 +29,11 @@ constexpr int kAnyLatency = 2'000'000'000;
 
 std::vector<std::filesystem::path> PollingThreads() { return ThreadsNamed("userpager-poll"); }
 
+// A thread that was joined is in /proc for a moment still.
+bool NoneIsLeft() {
+  return Eventually([] { return PollingThreads().empty(); });
+}
+
 pid_t IdOf(const std::filesystem::path& thread) { return std::stoi(thread.filename()); }
 
 // How many there should be.
@@ -60,7 +65,7 @@ TEST(HaltPollerTest, SleepsUntilItIsAskedTo) {
   poller.Hold(NowNanoseconds());
   EXPECT_TRUE(Eventually([] { return AllAre("S"); }));
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
 }
 
 TEST(HaltPollerTest, RunsWhereNothingElseWould) {
@@ -79,7 +84,7 @@ TEST(HaltPollerTest, StopsWhileItPolls) {
   ASSERT_EQ(poller.Start(kNoDevice), 0);
   poller.Hold(NowNanoseconds() + kLong);
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
   ASSERT_EQ(poller.Start(kNoDevice), 0);
   EXPECT_TRUE(Eventually([] { return AllAre("S"); }));
 }
@@ -88,7 +93,7 @@ TEST(HaltPollerTest, WithoutThreadsNothingIsHeld) {
   HaltPoller poller;
   poller.Hold(NowNanoseconds() + kLong);
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
 }
 
 // The child has neither the threads nor those of them that slept.
@@ -153,7 +158,7 @@ TEST_F(HaltRequestTest, MadeAndLifted) {
   poller.Hold(NowNanoseconds() + 500'000'000);
   EXPECT_TRUE(Becomes({kNoLatency, kAnyLatency, kNoLatency, kAnyLatency}));
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
 }
 
 TEST_F(HaltRequestTest, StopsWhileItIsMade) {
@@ -162,7 +167,7 @@ TEST_F(HaltRequestTest, StopsWhileItIsMade) {
   poller.Hold(NowNanoseconds() + kLong);
   EXPECT_TRUE(Becomes({kNoLatency}));
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
 }
 
 // The kernel tells whoever asks what the least of all requests is.
