@@ -28,7 +28,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 rooms='address_space|api|frames|page_file|pager|platform|policy|preload|simulation'
-programs='fork_edges|forked_children|managed_process|report'
+programs='forked_children|managed_process|report'
 tests="^(($rooms)/|cli/recording_test|programs/($programs)_test)"
 minutes=60
 asked_for=all
