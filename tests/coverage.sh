@@ -9,15 +9,17 @@
 #
 # The fault path is address_space, frames, page_file, pager, platform and policy of runtime/, with
 # their headers. Branches are the true and the false side of each condition in the source, as clang
-# counts them. Counters are a mapping of a file from the start of each program on, which its forked
-# children share: what ends by _exit, by a signal or in a thread that never ends has counted too.
+# counts them; of a template once, whatever it is made for. Counters are a mapping of a file from
+# the start of each program on, which its forked children share: what ends by _exit, by a signal or
+# in a thread that never ends has counted too.
 #
-# Not counted: what runs before a program's constructors, assembly, and code that is a constant. Of
-# the preload library, which tests of programs load, a function counts only if it has no mark for
-# tests in it (USERPAGER_SYNC_POINT, USERPAGER_CALL): with one it is another function.
+# Not counted: what runs before a program's constructors, assembly, code that is a constant, and the
+# failing side of USERPAGER_CHECK. Of the preload library, which tests of programs load, a function
+# counts only if it has no mark for tests in it (USERPAGER_SYNC_POINT, USERPAGER_CALL): with one it
+# is another function.
 #
-# Returns 0 if all tests passed and every reason fits something that did not run, 1 if not, 2 if it
-# could not begin.
+# Returns 0 if all tests passed, every reason fits something that did not run and, without --tests,
+# all that did not run has one; 1 if not, 2 if it could not begin.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,9 +31,10 @@ rooms='address_space|api|frames|page_file|pager|platform|policy|preload|simulati
 programs='forked_children|managed_process|report'
 tests="^(($rooms)/|cli/recording_test|programs/($programs)_test)"
 minutes=60
+asked_for=all
 for argument in "$@"; do
   case $argument in
-    --tests=*) tests=${argument#*=} ;;
+    --tests=*) tests=${argument#*=} asked_for=some ;;
     --minutes=*) minutes=${argument#*=} ;;
     -h | --help) usage; exit 0 ;;
     *) die "unknown argument $argument; there are --tests=REGEX and --minutes=N" 2 ;;
@@ -65,7 +68,18 @@ sed -n '/tests passed/,$p' "$directory/ctest.log"
 if [ "$status" -ne 0 ]; then say "Not all tests passed, or time was up: $directory/ctest.log"; fi
 
 llvm-profdata-14 merge -sparse -o "$directory/all.profdata" "$profiles"/*.profraw
-llvm-cov-14 export -format=lcov -instr-profile="$directory/all.profdata" \
-  "$directory/tests/libuserpager_testing.a" > "$directory/all.lcov" 2> "$directory/llvm-cov.log"
-python3 "$table" table "$root" "$directory/all.lcov" "$root/tests/coverage_reasons.txt" || status=1
+# The objects and not the library: llvm-cov wants what it reads at multiples of eight bytes, which
+# an archive's parts need not be at.
+mapfile -t objects < <(ninja -C "$directory" -t inputs tests/libuserpager_testing.a |
+  sed -n "s|^.*\.o\$|-object=$directory/&|p")
+report() {
+  llvm-cov-14 export "$@" -instr-profile="$directory/all.profdata" "${objects[0]#-object=}" \
+    "${objects[@]:1}" 2>> "$directory/llvm-cov.log" ||
+    die "llvm-cov failed: $(tail -n 1 "$directory/llvm-cov.log")"
+}
+: > "$directory/llvm-cov.log"
+report -format=lcov > "$directory/all.lcov"
+report -format=text -skip-functions > "$directory/all.json"
+python3 "$table" table "$root" "$directory" "$root/tests/coverage_reasons.txt" "$asked_for" ||
+  status=1
 exit "$status"

@@ -93,6 +93,8 @@ class SlotMap {
   bool CheckConsistency() const;
 
  private:
+  friend class SlotMapTestPeer;
+
   uint64_t KeptOf(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   uint64_t DiscardedOf(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   uint64_t NotInUse(uint64_t cluster) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

@@ -87,9 +87,10 @@ bool Shard::CheckConsistency() {
          page = stripe.NextTouched(page + PageCount(1), end)) {
       const Pte pte = stripe.Load(page);
       if (!CheckPage(frames_, page, pte, &tally)) return false;
-      // The kernel agrees about what is mapped. The guard of a trap and the poison of a lost page
-      // count as something there.
-      const bool marked = pte.state() == PageState::kLost || (pte.trapped() && !pte.mapped());
+      // The kernel agrees about what is mapped. The guard of a trap, the poison of a lost page and
+      // what the program has mapped in its place count as something there.
+      const bool marked = pte.state() == PageState::kLost || pte.foreign() ||
+                          (pte.trapped() && !pte.mapped());
       if (!marked && pte.mapped() != platform_.IsPresent(page)) {
         return Broken("presence of a mapped page", AddressOf(page), pte.mapped());
       }

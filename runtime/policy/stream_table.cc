@@ -56,7 +56,7 @@ StreamTable::Plan StreamTable::OnFault(PageIndex page, PageRange within) {
 }
 
 void StreamTable::OnDone(PageRange done) {
-  if (current_ != nullptr) current_->given = done;
+  current_->given = done;
 }
 
 }  // namespace userpager

@@ -25,7 +25,8 @@ class StreamTable {
 
   // A fault on `page`; nothing outside `within` is planned.
   Plan OnFault(PageIndex page, PageRange within);
-  // The part of the last plan that was really done: the stream is expected to go on at its border.
+  // After OnFault: the part of its plan that was really done. The stream is expected to go on at
+  // the border of that.
   void OnDone(PageRange done);
 
  private:

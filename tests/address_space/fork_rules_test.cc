@@ -51,5 +51,20 @@ TEST(ForkRulesTest, RandomRulesAgainstAModel) {
   EXPECT_TRUE(rules.empty());
 }
 
+TEST(ForkRulesTest, ARuleOfNoPagesIsNone) {
+  ForkRules rules;
+  ASSERT_EQ(0, rules.Set(Pages(5, 5), {true, false}));
+  EXPECT_TRUE(rules.empty());
+}
+
+// What is asked for may end before the next rule begins.
+TEST(ForkRulesTest, ARuleBehindTheRangeDoesNotConcernIt) {
+  ForkRules rules;
+  ASSERT_EQ(0, rules.Set(Pages(50, 60), {true, false}));
+  const ForkRules::Run run = rules.First(Pages(10, 50));
+  EXPECT_EQ(Pages(10, 50), run.range);
+  EXPECT_EQ(ForkRule(), run.rule);
+}
+
 }  // namespace
 }  // namespace userpager

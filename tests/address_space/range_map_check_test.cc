@@ -20,6 +20,11 @@ class RangeMapTestPeer {
   static RangeMapInner* Root(RangeMap<int>& map) {
     return map.core_.height_ == 0 ? nullptr : static_cast<RangeMapInner*>(map.core_.root_);
   }
+  static RangeMapLeaf* LastLeaf(RangeMap<int>& map) {
+    RangeMapLeaf* leaf = FirstLeaf(map);
+    while (leaf->next != nullptr) leaf = leaf->next;
+    return leaf;
+  }
   static size_t& Size(RangeMap<int>& map) { return map.core_.size_; }
   static unsigned Height(const RangeMap<int>& map) { return map.core_.height_; }
 };
@@ -66,7 +71,20 @@ TEST_F(BrokenRangeMap, IsFoundInconsistent) {
   ExpectBrokenBy(leaf_->count, uint64_t{21}, "too many entries");
   ExpectBrokenBy(leaf_->next->count, uint64_t{2}, "too few entries");
   ExpectBrokenBy(leaf_->next, leaf_->next->next, "not linked");
+  ExpectBrokenBy(RangeMapTestPeer::Root(map_)->keys[RangeMapInner::kCapacity - 1], RangeMapKey{1},
+                 "an unused key of a node");
+  ExpectBrokenBy(RangeMapTestPeer::LastLeaf(map_)->next, leaf_, "a leaf behind the last");
   ExpectBrokenBy(RangeMapTestPeer::Size(map_), size_t{199}, "miscounted");
+}
+
+TEST(BrokenRangeMapTest, AnEmptyMapThatCountsEntriesIsFoundInconsistent) {
+  RangeMap<int> map;
+  RangeMapTestPeer::Size(map) = 1;
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(map.CheckConsistency());
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("entries without a node"),
+            std::string::npos);
+  RangeMapTestPeer::Size(map) = 0;
 }
 
 }  // namespace

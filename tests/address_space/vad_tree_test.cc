@@ -190,7 +190,14 @@ TEST_F(BrokenVadTree, IsFoundInconsistent) {
   vad.range = range;
   vad.stripes[0].range = PageRange(range.begin, PageCount(1));
   ExpectBroken("stripes do not cover");
+  vad.stripes[0].range = PageRange(range.begin + PageCount(1), range.end);
+  ExpectBroken("stripes do not cover");
+  vad.stripes[0].range = PageRange(range.begin, PageCount(0));
+  ExpectBroken("stripes do not cover");
   vad.stripes[0].range = range;
+  vad.kind = VadKind::kPlaceholder;  // which no shard knows a part of
+  ExpectBroken("stripes do not cover");
+  vad.kind = VadKind::kPaged;
   vad.committed = range.count() + PageCount(1);
   ExpectBroken("too many commitments");
   vad.committed = range.count();

@@ -1,5 +1,6 @@
 // Guard pages, one test for each rule (see virtual_alloc_test.cc). One access, one exception.
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <userpager/userpager.h>
 
@@ -112,6 +113,25 @@ TEST_F(GuardPageTest, GP7_WriteToAReadOnlyGuardPage) {
   EXPECT_EQ(recorder.last().ExceptionCode, EXCEPTION_GUARD_PAGE);
   EXPECT_EQ(recorder.last().ExceptionInformation[0], ULONG_PTR{EXCEPTION_WRITE_FAULT});
   EXPECT_EQ(ByteAt(base), 9u);
+  Release(base);
+}
+
+// What the program has locked cannot be moved out of sight, and is mapped behind its guard.
+TEST_F(GuardPageTest, GP7_AReadOnlyGuardPageThatIsLockedByMlock) {
+  std::byte* base = Commit(kP);
+  memset(base, 0x5a, kP);
+  // The kernel's own call: the sanitizers' mlock does nothing.
+  if (syscall(SYS_mlock, base, kP) != 0) GTEST_SKIP() << "mlock is not allowed here";
+  EXPECT_EQ(Protect(base, kP, PAGE_READONLY | PAGE_GUARD), DWORD{PAGE_READWRITE});
+  {
+    ExceptionRecorder recorder(&ExceptionRecorder::GoOn);
+    EXPECT_EQ(ByteAt(base + 3), 0x5au);
+    recorder.ExpectOne(EXCEPTION_GUARD_PAGE, EXCEPTION_READ_FAULT, base + 3);
+  }
+  ExpectEnded(base, PAGE_READONLY);
+  EXPECT_TRUE(WriteFaults(base));
+  EXPECT_EQ(ByteAt(base + 3), 0x5au);
+  EXPECT_EQ(syscall(SYS_munlock, base, kP), 0);
   Release(base);
 }
 

@@ -260,8 +260,11 @@ TEST(ProcessMapTextTest, ParsesLines) {
   EXPECT_EQ(mapping.inode, 131u);
   EXPECT_TRUE(userpager::ParseMapping("1000-2000 --xs 00000000 00:00 0", &mapping));
   EXPECT_TRUE(mapping.executable && mapping.shared && !mapping.readable && !mapping.HasFile());
-  for (const char* bad : {"", "1000", "1000-2000", "1000-2000 rw", "1000-2000 rw-p 0 08:01",
-                          "1000-2000 rw-p 0 08:01 x", "zz-2000 rw-p 0 08:01 1"}) {
+  for (const char* bad :
+       {"", "1000", "1000-2000", "1000-2000 rw", "1000-2000 rw-p 0 08:01",
+        "1000-2000 rw-p 0 08:01 x", "1000-2000 rw-p", "1000-2000 rw-p 0",
+        "1000-2000 rw-p x 08:01 1", "1000-2000 rw-p 0 08;01 1", "1000+2000 rw-p 0 08:01 1",
+        "zz-2000 rw-p 0 08:01 1"}) {
     EXPECT_FALSE(userpager::ParseMapping(bad, &mapping)) << bad;
   }
 }

@@ -4,12 +4,17 @@
 #include <errno.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <fstream>
 #include <map>
 
 #include "runtime/cli/trace_file.h"
+#include "tests/support/captured_log.h"
+#include "tests/support/child_process.h"
+#include "tests/support/eventually.h"
 #include "tests/support/running_pager.h"
 #include "tests/support/temp_directory.h"
 
@@ -149,6 +154,38 @@ TEST(Recording, OneRecordsToAFileAtATimeAndTheNextOverwritesIt) {
   ASSERT_EQ("", file.Open(path));
   EXPECT_EQ(0u, file.event_count());
   EXPECT_EQ(2u, file.header().shards);
+}
+
+// The disk is full, or a limit of file sizes is reached, in the middle of a block: the file keeps
+// its whole blocks, a line tells it, and the program goes on.
+TEST(Recording, EndsWhereItsFileCannotBeWritten) {
+  const TempDirectory folder;
+  const std::string path = folder / "trace";
+  const std::string result = InChild([&]() -> std::string {
+    signal(SIGXFSZ, SIG_IGN);
+    const CapturedLog log;
+    FrameLedger frames;
+    const PageFile page_file;
+    LogLine error;
+    Recording recording(frames, page_file);
+    if (recording.Start(path.c_str(), 1, false, &error) != 0) return error.c_str();
+    constexpr rlim_t kMost = 100'000;
+    const rlimit limit{kMost, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return "no limit can be set";
+    for (uint64_t i = 0; i < 10'000; ++i) {
+      recording.ring(0)->Add({i, i, 1, 0, 0, 0, TraceKind::kSoft, 0});
+    }
+    const bool told = Eventually([&] { return log.Has("the recording ends here"); });
+    // What comes later is nowhere, and nobody waits for it.
+    recording.ring(0)->Add({1, 1, 1, 0, 0, 0, TraceKind::kSoft, 0});
+    recording.Finish();
+    if (!told) return "no line: " + log.Text();
+    return log.Has("EFBIG") ? "" : log.Text();
+  });
+  EXPECT_EQ("", result);
+  TraceFile file;
+  ASSERT_EQ("", file.Open(path));
+  EXPECT_FALSE(file.has_end());
 }
 
 TEST(Recording, TheProcessIdStandsInTheName) {

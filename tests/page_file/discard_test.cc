@@ -205,6 +205,14 @@ TEST_F(DiscardTest, WhereItCannotBeDoneOneLineTellsIt) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
+TEST_F(DiscardTest, AnInterruptedCallIsMadeAgain) {
+  CallFaults::FailNth(CallKind::kPunch, 1, EINTR);
+  EXPECT_TRUE(file_.GiveBackSpace(All));
+  EXPECT_TRUE(CallFaults::Stop());
+  EXPECT_GT(file_.discarded(), PageCount(0));
+  EXPECT_TRUE(file_.discards());
+}
+
 TEST_F(DiscardTest, TheKernelsRefusalIsOne) {
   const std::string result = InChild([&]() -> std::string {
     RefuseSystemCall(SYS_fallocate, EOPNOTSUPP, 1, FALLOC_FL_PUNCH_HOLE);

@@ -229,6 +229,21 @@ TEST_P(IoEngineTest, MessageThatIsThereAndMessageThatComes) {
   close(event);
 }
 
+// A directory is always ready, and cannot be read.
+TEST_P(IoEngineTest, ReadThatFailsIsOver) {
+  const int directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(directory, 0);
+  uint64_t value = 7;
+  engine_->SubmitMessageRead(directory, &value, sizeof value, 5);
+  const IoCompletion completion = WaitForOne();
+  EXPECT_EQ(completion.tag, 5u);
+  EXPECT_LT(completion.result, 0);
+  EXPECT_EQ(value, 7u);
+  IoCompletion completions[4];
+  EXPECT_EQ(engine_->Wait(completions, 0), 0u) << "it is not tried again";
+  close(directory);
+}
+
 // Two reads wait for one message: one gets it, the other goes on waiting.
 TEST_P(IoEngineTest, ReadWhoseMessageIsGoneStaysPending) {
   const int event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "runtime/base/system_call.h"
 #include "runtime/page_file/page_file.h"
 #include "tests/support/child_process.h"
 #include "tests/support/loop_device.h"
@@ -160,6 +161,49 @@ TEST_F(PageFileDeviceTest, BlankDeviceIsTakenAndTakenAgain) {
     EXPECT_EQ(busy.error, EBUSY);
     EXPECT_TRUE(Has(busy, "in use")) << busy.line;
   }
+}
+
+// Each call that taking a device makes, failed in turn: what is on the device stays as it was.
+TEST_F(PageFileDeviceTest, DeviceThatCannotBeTakenIsLeftAsItWas) {
+  const std::string image = directory_ / "image";
+  for (const CallKind kind : {CallKind::kLook, CallKind::kReadFile, CallKind::kWriteFile}) {
+    bool hit = true;
+    // One after the other, then with growing gaps: a whole mebibyte is looked at.
+    for (uint64_t n = 1; hit; n += n < 4 ? 1 : n) {
+      SCOPED_TRACE(std::to_string(n) + " of kind " + std::to_string(static_cast<int>(kind)));
+      ASSERT_TRUE(MakeSparseFile(image, 2 * kMiB));
+      LoopDevice device(image);
+      if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+      PageFile file;
+      CallFaults::FailNth(kind, n, EIO);
+      const Outcome outcome = Open(&file, device.path());
+      hit = CallFaults::Stop();
+      ASSERT_EQ(outcome.error, hit ? EIO : 0) << outcome.line;
+      if (!hit) break;
+      EXPECT_TRUE(Has(outcome, "EIO")) << outcome.line;
+      ASSERT_EQ(fsync(device.descriptor()), 0);
+      EXPECT_EQ(ContentOf(image), std::string(2 * kMiB, '\0'));
+      unlink(image.c_str());
+    }
+    unlink(image.c_str());
+  }
+}
+
+TEST_F(PageFileDeviceTest, DeviceThatDoesNotDiscardKeepsItsSpace) {
+  ASSERT_TRUE(MakeSparseFile(directory_ / "image", 8 * kMiB));
+  LoopDevice device(directory_ / "image");
+  if (!device.ok()) GTEST_SKIP() << "SKIPPED: no loop device to be had";
+  PageFile file;
+  LogLine line;
+  ASSERT_EQ(file.Open({device.path(), 8 * kMiB, true, true}, &line), 0) << line.text();
+  EXPECT_FALSE(file.can_have_children()) << "there is no room beside a device";
+  ASSERT_EQ(file.Grow(file.max_usable()), 0);
+  CallFaults::FailNth(CallKind::kPunch, 1, EOPNOTSUPP);
+  EXPECT_FALSE(file.GiveBackSpace(
+      [](SlotMap& slots) { return slots.Discard(PageFile::kMostGivenBack); }));
+  EXPECT_TRUE(CallFaults::Stop());
+  EXPECT_FALSE(file.discards());
+  EXPECT_EQ(file.usable(), file.max_usable());
 }
 
 TEST_F(PageFileDeviceTest, FreeSlotsAreDiscardedOfADevice) {

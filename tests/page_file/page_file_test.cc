@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "runtime/base/system_call.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temp_directory.h"
 
@@ -340,6 +341,152 @@ TEST_P(PageFileRefusalTest, IsMadeUpFor) {
   });
   EXPECT_EQ(result, "");
   EXPECT_EQ(directory.entries(), 1u) << "only the named file is left";
+}
+
+// Each call that taking a named file makes, failed in turn, with a file that is empty and with one
+// that is a page file already: the start is refused in a line, and what was there stays there.
+TEST(PageFileFailures, ANamedFileThatCannotBeTakenIsLeftAsItWas) {
+  TempDirectory directory;
+  const std::string path = directory / "pages";
+  WriteFile(path, "");
+  const PageFileOptions options{path, 4 * kMiB, true};
+  for (const bool had_header : {false, true}) {
+    for (const CallKind kind : {CallKind::kLook, CallKind::kReadFile, CallKind::kTruncate,
+                                CallKind::kWriteFile, CallKind::kGrow}) {
+      bool hit = true;
+      for (uint64_t n = 1; hit; ++n) {
+        SCOPED_TRACE(std::to_string(n) + " of kind " + std::to_string(static_cast<int>(kind)));
+        PageFile file;
+        LogLine line;
+        CallFaults::FailNth(kind, n, EIO);
+        const Errno error = file.Open(options, &line);
+        hit = CallFaults::Stop();
+        ASSERT_EQ(error, hit ? EIO : 0) << line.text();
+        if (!hit) continue;
+        EXPECT_NE(line.text().find("EIO"), std::string::npos) << line.text();
+        EXPECT_EQ(ContentOf(path).substr(0, 20), had_header ? "userpager page file\n" : "");
+      }
+      if (!had_header) WriteFile(path, "");
+    }
+    PageFile file;
+    ASSERT_EQ(Open(&file, path).error, 0) << "as a page file, for the second round";
+  }
+}
+
+// Some file systems have direct I/O, but not in pages of 4 KiB, which the first write shows.
+TEST(PageFileFailures, WithoutDirectPagesTheFileIsNotDirect) {
+  TempDirectory directory;
+  PageFile file;
+  CallFaults::FailNth(CallKind::kWriteFile, 1, EINVAL);
+  const Outcome outcome = Open(&file, directory.path());
+  ASSERT_TRUE(CallFaults::Stop());
+  if (outcome.error == EINVAL) GTEST_SKIP() << "no direct I/O there anyway";
+  ASSERT_EQ(outcome.error, 0) << outcome.line;
+  EXPECT_FALSE(file.direct());
+  EXPECT_EQ(fcntl(file.descriptor(), F_GETFL) & O_DIRECT, 0);
+  ExpectUsable(file);
+}
+
+TEST(PageFileFailures, AQuotaThatIsUsedUpIsNoRoom) {
+  TempDirectory directory;
+  PageFile file;
+  // A signal in the middle is nothing: the call is made again.
+  CallFaults::FailNth(CallKind::kGrow, 1, EINTR);
+  ASSERT_EQ(Open(&file, directory.path()).error, 0);
+  EXPECT_TRUE(CallFaults::Stop());
+  for (const int error : {EDQUOT, EFBIG}) {
+    CallFaults::FailNth(CallKind::kGrow, 1, error);
+    // What is asked for is more than an extent, so that no smaller one is tried.
+    EXPECT_EQ(file.Grow(PageCount(30'000)), ENOSPC);
+    EXPECT_TRUE(CallFaults::Stop());
+    EXPECT_EQ(file.usable().value(), kFirstSlots);
+  }
+}
+
+// Where a file system has no unnamed files, a named one is made for a moment.
+TEST(PageFileFailures, TheNamedFileForAMomentCannotBeMadeEither) {
+  TempDirectory directory;
+  for (const int error : {EACCES, EPERM, EEXIST}) {
+    const std::string result = InChild([&]() -> std::string {
+      RefuseSystemCall(SYS_openat, EISDIR, 2, O_TMPFILE);
+      RefuseSystemCall(SYS_openat, error, 2, O_CREAT);
+      PageFile file;
+      const Outcome outcome = Open(&file, directory.path());
+      if (outcome.error != error) return outcome.line;
+      const char* const words = error == EEXIST ? "EEXIST" : "no permission";
+      return outcome.line.find(words) == std::string::npos ? outcome.line : "";
+    });
+    EXPECT_EQ(result, "");
+  }
+  // With the name it is longer than what a path is put together in.
+  std::string deep = directory.path();
+  while (deep.size() < LogLine::kCapacity) {
+    deep += "/" + std::string(200, 'd');
+    ASSERT_EQ(mkdir(deep.c_str(), 0755), 0);
+  }
+  const std::string result = InChild([&]() -> std::string {
+    RefuseSystemCall(SYS_openat, EISDIR, 2, O_TMPFILE);
+    PageFile file;
+    return Open(&file, deep).error == ENAMETOOLONG ? "" : "a name that was cut";
+  });
+  EXPECT_EQ(result, "");
+}
+
+// Without direct I/O what was written is in the page cache, and a full disk may show only later.
+TEST(PageFileFailures, ZerosThatDoNotReachTheDiskAreNoRoom) {
+  TempDirectory directory;
+  const std::string result = InChild([&]() -> std::string {
+    RefuseSystemCall(SYS_openat, EINVAL, 2, O_DIRECT);
+    RefuseSystemCall(SYS_fallocate, EOPNOTSUPP);
+    PageFile file;
+    if (const Outcome outcome = Open(&file, directory.path()); outcome.error != 0) {
+      return outcome.line;
+    }
+    RefuseSystemCall(SYS_fdatasync, EIO);
+    if (file.Grow(PageCount(1000)) != EIO) return "grown";
+    return file.usable().value() == kFirstSlots ? "" : "a failed growth changed something";
+  });
+  EXPECT_EQ(result, "");
+}
+
+// A child's own file is beside its parent's, wherever that is named from.
+TEST(PageFileInChild, ANamedFileHasRoomForChildrenBesideIt) {
+  TempDirectory directory;
+  WriteFile(directory / "pages", "");
+  const std::string result = InChild([&]() -> std::string {
+    if (chdir(directory.path().c_str()) != 0) return "no such directory";
+    for (const std::string& path : {directory / "pages", std::string("pages")}) {
+      PageFile file;
+      LogLine line;
+      if (file.Open({path, 4 * kMiB, true}, &line) != 0) return line.c_str();
+      if (!file.can_have_children()) return "no child can have a file beside " + path;
+      const SlotRun run = file.AllocateRun(PageCount(3));
+      SlotLoan loan;
+      if (file.Lend(&loan) != 0 || loan.held < 0) return "nothing was lent";
+      // From here on as in the child.
+      file.BorrowInChild(loan);
+      if (file.OpenInChild(&line) != 0) return line.c_str();
+      const SlotRun own = file.AllocateRun(PageCount(1));
+      if (own.count == PageCount(1)) return "its file has room that nobody asked for";
+      if (file.Grow(PageCount(10)) != 0) return "no room beside " + path;
+      if (file.DescriptorOf(run.first) == file.descriptor()) return "it reads its own file";
+      // The last of its parent's slots that it gives up, broken, lets go of the file.
+      file.Free(run.first, PageCount(2));
+      if (fcntl(loan.held, F_GETFD) < 0) return "let go too early";
+      file.Retire(run.first + PageCount(2));
+      if (fcntl(loan.held, F_GETFD) >= 0) return "its parent's file is kept";
+    }
+    return "";
+  });
+  EXPECT_EQ(result, "");
+  EXPECT_EQ(directory.entries(), 1u) << "a child's file has no name";
+  // Without a descriptor for the directory there is no room beside it.
+  PageFile file;
+  LogLine line;
+  CallFaults::FailNth(CallKind::kOpen, 2, EMFILE);
+  ASSERT_EQ(file.Open({directory / "pages", 4 * kMiB, true}, &line), 0) << line.text();
+  EXPECT_TRUE(CallFaults::Stop());
+  EXPECT_FALSE(file.can_have_children());
 }
 
 INSTANTIATE_TEST_SUITE_P(

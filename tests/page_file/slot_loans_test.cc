@@ -141,6 +141,26 @@ TEST_F(SlotLoansTest, TheChildsMapHasWhatItsParentHadInUse) {
   Descriptors::Close(held);
 }
 
+// What the file has got since was lent to nobody.
+TEST(SlotLoans, SlotsThatCameAfterTheLoanAreNotLent) {
+  SlotMap map;
+  ASSERT_EQ(map.Init(PageCount(kSlots)), 0);
+  map.Extend(Slot(65));
+  ASSERT_EQ(map.AllocateRun(PageCount(64)).count, PageCount(64));
+  int watched = -1;
+  int held = -1;
+  ASSERT_EQ(LifeLine::Make(&watched, &held), 0);
+  ASSERT_EQ(map.Lend(watched), 0);
+  map.Extend(Slot(kSlots + 1));
+  const SlotRun later = map.AllocateRun(PageCount(500));
+  map.Free(later.first, later.count);
+  EXPECT_EQ(map.kept(), PageCount(0));
+  EXPECT_EQ(map.used(), PageCount(64));
+  EXPECT_TRUE(map.CheckConsistency());
+  Descriptors::Close(held);
+  map.EndLoans();
+}
+
 // Against a plain model of who may read which slot.
 TEST_F(SlotLoansTest, RandomCallsAgainstAModel) {
   std::mt19937_64 random(TestSeed());

@@ -5,12 +5,32 @@
 #include <random>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "runtime/platform/descriptors.h"
+#include "runtime/platform/life_line.h"
 #include "tests/support/seed.h"
 
 namespace userpager {
+
+// Reaches into a map in order to break it.
+class SlotMapTestPeer {
+ public:
+  static uint64_t& Free(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS { return map.free_[1]; }
+  static uint64_t& Bad(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS { return map.bad_[1]; }
+  static uint64_t& Kept(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS { return map.kept_[1]; }
+  static uint64_t& Discarded(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return map.discarded_[1];
+  }
+  static BitTree& WithFree(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS { return map.with_free_; }
+  static BitTree& AllFree(SlotMap& map) ABSL_NO_THREAD_SAFETY_ANALYSIS { return map.all_free_; }
+  static SlotGauges& Gauges(SlotMap& map) { return *map.gauges_; }
+  static std::atomic<uint64_t>& KeptCount(SlotMap& map) { return map.kept_count_; }
+  static std::atomic<uint64_t>& DiscardedCount(SlotMap& map) { return map.discarded_count_; }
+};
+
 namespace {
 
 constexpr uint32_t kCluster = 64;
@@ -259,6 +279,80 @@ TEST(SlotMap, ThreadsNeverGetTheSameSlot) {
   EXPECT_EQ(clashes.load(), 0);
   EXPECT_EQ(map.used(), PageCount(0));
   EXPECT_TRUE(map.CheckConsistency());
+}
+
+// The test of the test: a map that is broken on purpose is found to be. Slots 64 to 127 are the
+// second word of each bitmap; of them 64 to 95 are in use, and lent.
+class BrokenSlotMap : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(map_.Init(PageCount(500)), 0);
+    map_.Extend(Slot(401));
+    ASSERT_EQ(map_.AllocateRun(PageCount(95)).count, PageCount(95));
+    ASSERT_EQ(map_.Discard(PageCount(kCluster)).first, Slot(128));
+    int watched = -1;
+    ASSERT_EQ(LifeLine::Make(&watched, &held_), 0);
+    ASSERT_EQ(map_.Lend(watched), 0);
+    ASSERT_TRUE(map_.CheckConsistency());
+  }
+  void TearDown() override {
+    Descriptors::Close(held_);
+    map_.EndLoans();
+  }
+  template <typename Word>
+  void ExpectBrokenBy(Word& word, uint64_t wrong) {
+    const uint64_t right = word;
+    word = wrong;
+    EXPECT_FALSE(map_.CheckConsistency());
+    word = right;
+    EXPECT_TRUE(map_.CheckConsistency());
+  }
+
+  static constexpr uint64_t kFree = ~uint64_t{0} << 32;
+  SlotMap map_;
+  int held_ = -1;
+};
+
+TEST_F(BrokenSlotMap, IsFoundInconsistent) {
+  ASSERT_EQ(SlotMapTestPeer::Free(map_), kFree);
+  ExpectBrokenBy(SlotMapTestPeer::Bad(map_), uint64_t{1} << 40);
+  ExpectBrokenBy(SlotMapTestPeer::Free(map_), 0);
+  ExpectBrokenBy(SlotMapTestPeer::Free(map_), ~uint64_t{0});
+  // Kept, and free as well; kept although nobody borrows it; discarded, and free as well.
+  ExpectBrokenBy(SlotMapTestPeer::Kept(map_), uint64_t{1} << 40);
+  ASSERT_EQ(map_.AllocateRun(PageCount(1)).first, Slot(96));
+  ExpectBrokenBy(SlotMapTestPeer::Kept(map_), uint64_t{1} << 32);
+  ExpectBrokenBy(SlotMapTestPeer::Discarded(map_), uint64_t{1} << 40);
+  SlotGauges& gauges = SlotMapTestPeer::Gauges(map_);
+  ExpectBrokenBy(gauges.bad, 1);
+  ExpectBrokenBy(gauges.usable, 1);
+  ExpectBrokenBy(gauges.used, 1);
+  ExpectBrokenBy(SlotMapTestPeer::KeptCount(map_), 1);
+  ExpectBrokenBy(SlotMapTestPeer::DiscardedCount(map_), 1);
+}
+
+TEST_F(BrokenSlotMap, ItsSummariesAndItsEndAreCompared) {
+  SlotMapTestPeer::WithFree(map_).Set(0);  // all of the first cluster are in use
+  EXPECT_FALSE(map_.CheckConsistency());
+  SlotMapTestPeer::WithFree(map_).Clear(0);
+  SlotMapTestPeer::AllFree(map_).Set(0);
+  EXPECT_FALSE(map_.CheckConsistency());
+  SlotMapTestPeer::AllFree(map_).Clear(0);
+  EXPECT_TRUE(map_.CheckConsistency());
+  // Slots that do not exist are free in no map: here those behind the last of another.
+  SlotMap small;
+  ASSERT_EQ(small.Init(PageCount(500)), 0);
+  small.Extend(Slot(70));
+  SlotMapTestPeer::Free(small) |= uint64_t{1} << 40;
+  EXPECT_FALSE(small.CheckConsistency());
+}
+
+TEST(SlotMap, NoSlotsAreGivenWhereNoneAreAskedFor) {
+  SlotMap map;
+  ASSERT_EQ(map.Init(PageCount(100)), 0);
+  map.Extend(Slot(101));
+  EXPECT_EQ(map.AllocateRun(PageCount(0)).count, PageCount(0));
+  EXPECT_EQ(map.used(), PageCount(0));
 }
 
 class SlotMapDeathTest : public testing::Test {

@@ -3,6 +3,7 @@
 // has got.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -195,6 +196,10 @@ TEST_P(Child, HasWhatIsBeingWritten) {
     return IsSound() ? "" : "it is inconsistent";
   });
   EXPECT_EQ(EndOf(child), "");
+  const Forked plain = Fork([&]() -> std::string {
+    return IsFilled(vad->range.begin) ? "" : "it is wrong, in plain memory";
+  }, Kind::kPlain);
+  EXPECT_EQ(EndOf(plain), "");
   OpenGates();
   EXPECT_TRUE(IsFilled(vad->range.begin));
   EXPECT_TRUE(IsSound());
@@ -216,6 +221,89 @@ TEST_P(Child, IsStoppedWhereAPageWasTouchedTooEarly) {
         << end;
     EXPECT_NE(end.find("(signal " + std::to_string(SIGABRT) + ")"), std::string::npos) << end;
     EXPECT_EQ(WhatIsWrong(vad), "") << "of the parent";
+  }
+  EXPECT_TRUE(IsSound());
+}
+
+// Plain memory, wherever the pages are that it is filled from, and whatever may touch them.
+TEST_P(Child, HasWhatNobodyMayTouchInPlainMemory) {
+  Vad* vad = ReserveFilled(kPages);
+  ASSERT_TRUE(pager_->PushOut(*vad));
+  Protect(vad, kNoAccess);
+  // One of them is in the kernel's hands, between others that are read from the file together.
+  EXPECT_EQ(TryRead(PointerTo(vad->range.begin + PageCount(kPages / 2))).signal, SIGSEGV);
+  Vad* offered = ReserveFilled(kPages);
+  {
+    std::lock_guard hold(pager_->tree_lock());
+    ASSERT_EQ((*pager_)->OfferPages(*offered, offered->range, 1), 0);
+  }
+  const bool is_offered = StateOf(offered) == PageState::kOffered;
+  const Forked child = Fork([&]() -> std::string {
+    const std::string wrong = WhatIsWrong(vad);
+    return wrong.empty() && is_offered ? WhatIsWrong(offered) : wrong;
+  }, Kind::kPlain);
+  EXPECT_EQ(EndOf(child), "");
+  Protect(vad, kReadWrite);
+  EXPECT_EQ(WhatIsWrong(vad), "");
+  EXPECT_TRUE(IsSound());
+}
+
+// The file has lost what one of the pages held: the child is not to go on with something else.
+TEST_P(Child, IsNotFilledFromAFileThatHoldsSomethingElse) {
+  Vad* vad = ReserveFilled(kPages);
+  ASSERT_TRUE(pager_->PushOut(*vad));
+  const PageFile& file = (*pager_)->page_file();
+  const SlotIndex slot = vad->Load(vad->range.begin + PageCount(kPages / 2)).slot();
+  const auto at = static_cast<off_t>(file.OffsetOf(slot));
+  alignas(kPageBytes) char page[kPageBytes];
+  const auto change = [&] {
+    ASSERT_EQ(pread(file.descriptor(), page, sizeof page, at), ssize_t{sizeof page});
+    page[100] = static_cast<char>(page[100] ^ 1);
+    ASSERT_EQ(pwrite(file.descriptor(), page, sizeof page, at), ssize_t{sizeof page});
+  };
+  change();
+  const std::string end = EndOf(Fork([] { return "it goes on"; }, Kind::kPlain));
+  EXPECT_NE(end.find("does not hold what was written"), std::string::npos) << end;
+  EXPECT_NE(end.find("not filled"), std::string::npos) << end;
+  change();
+  EXPECT_EQ(WhatIsWrong(vad), "");
+  EXPECT_TRUE(IsSound());
+}
+
+// Where the program has mapped something of its own, the child has that, and a pager of the rest.
+TEST_P(Child, HasWhatTheProgramHasMappedOverSomePages) {
+  constexpr uint64_t kWhole = kGranularityPages;
+  Vad* vad = ReserveFilled(kWhole);
+  const PageRange ends[] = {PageRange(vad->range.begin, PageCount(2)),
+                            PageRange(vad->range.end - PageCount(3), PageCount(3))};
+  for (const PageRange end : ends) {
+    std::lock_guard hold(pager_->tree_lock());
+    (*pager_)->Decommit(*vad, end);
+    (*pager_)->GiveUp(*vad, end);
+    ASSERT_NE(mmap(PointerTo(end.begin), BytesOf(end.count()), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+              MAP_FAILED);
+    FirstWord(end.begin) = 5;
+  }
+  const auto look = [&]() -> std::string {
+    for (const PageRange end : ends) {
+      if (FirstWord(end.begin) != 5) return "what was mapped over it has gone";
+    }
+    for (PageIndex page = ends[0].end; page < ends[1].begin; ++page) {
+      if (!IsFilled(page)) return "a page is wrong";
+    }
+    return IsSound() ? "" : "it is inconsistent";
+  };
+  EXPECT_EQ(EndOf(Fork([&]() -> std::string {
+              if (const std::string wrong = look(); !wrong.empty()) return wrong;
+              return pager_->PushOut(*vad, PageRange(ends[0].end, ends[1].begin)) ? look()
+                                                                                  : "pages stay";
+            })),
+            "");
+  EXPECT_EQ(look(), "");
+  for (const PageRange end : ends) {
+    std::lock_guard hold(pager_->tree_lock());
+    ASSERT_EQ((*pager_)->TakeBack(*vad, end), 0);
   }
   EXPECT_TRUE(IsSound());
 }

@@ -89,6 +89,11 @@ TEST(AddressSearch, WithoutRequirementsAsksTheKernel) {
   EXPECT_EQ(mapped, at);
   EXPECT_EQ(Unmap(PageRange(at, kUnit)), 0);
   EXPECT_EQ(FindFreeAddress(AddressRequirements{}, PageCount(UINT64_MAX >> 13), &at), ENOMEM);
+  // More than there are bytes with what aligns it; and more than there are below an end.
+  EXPECT_EQ(FindFreeAddress(AddressRequirements{}, PageCount(UINT64_MAX >> 12), &at), ENOMEM);
+  AddressRequirements low;
+  low.end = PageIndex(kUnit.value());
+  EXPECT_EQ(FindFreeAddress(low, kUnit + PageCount(1), &at), ENOMEM);
 }
 
 TEST(ProcessMap, TellsMappingsInOrder) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "tests/support/child_process.h"
 
 namespace userpager {
 namespace {
@@ -77,6 +79,33 @@ TEST_F(Features, AreThoseOfTheKernel) {
   if (geteuid() == 0 && version >= 5011) {
     EXPECT_TRUE(features_.kernel_faults);
   }
+}
+
+// A kernel without the call, and a process that has no right to what a child must have.
+TEST(FeaturesOfOthers, WhatIsMissingIsSaidInALine) {
+  EXPECT_EQ(InChild([]() -> std::string {
+    RefuseSystemCall(SYS_userfaultfd, ENOSYS);
+    RefuseSystemCall(SYS_openat, ENOENT, 2, O_RDWR);
+    PlatformFeatures features;
+    LogLine line;
+    if (ProbeFeatures(&features, &line) != ENOSYS) return "it starts";
+    return line.text().find("has no userfaultfd") == std::string_view::npos ? line.c_str() : "";
+  }), "");
+}
+
+TEST_F(Features, AChildNeedsFaultsOfSystemCallsAnswered) {
+  LogLine line;
+  EXPECT_EQ(TryUserfaultfdOfChild(&line), features_.kernel_faults ? 0 : EPERM) << line.text();
+  EXPECT_EQ(InChild([&]() -> std::string {
+    // Of userfaultfd, all but the form that is for user mode alone: that has a flag of its own.
+    if (setuid(65534) != 0) return "the rights of root cannot be dropped";
+    RefuseSystemCall(SYS_openat, EACCES, 2, O_RDWR);
+    LogLine why;
+    PlatformFeatures features;
+    if (ProbeFeatures(&features, &why) != 0 || features.kernel_faults) return "";
+    if (TryUserfaultfdOfChild(&why) != EPERM) return "a child would start";
+    return why.text().find("given up the right") == std::string_view::npos ? why.c_str() : "";
+  }), "");
 }
 
 }  // namespace

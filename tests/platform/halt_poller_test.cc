@@ -89,6 +89,25 @@ TEST(HaltPollerTest, StopsWhileItPolls) {
   EXPECT_TRUE(Eventually([] { return AllAre("S"); }));
 }
 
+// A request that the kernel does not take is given up, and all goes on without.
+TEST(HaltPollerTest, ARequestThatFailsIsNotMadeAgain) {
+  HaltPoller poller;
+  ASSERT_EQ(poller.Start("/dev/full"), 0);
+  const auto has_it = [] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(entry.path(), gone) == "/dev/full") return true;
+    }
+    return false;
+  };
+  if (!has_it()) GTEST_SKIP() << "on so many CPUs nothing is requested";
+  poller.Hold(NowNanoseconds() + kLong);
+  EXPECT_TRUE(Eventually([&] { return !has_it(); }));
+  poller.Hold(NowNanoseconds() + kLong);
+  poller.Stop();
+  EXPECT_TRUE(PollingThreads().empty());
+}
+
 TEST(HaltPollerTest, WithoutThreadsNothingIsHeld) {
   HaltPoller poller;
   poller.Hold(NowNanoseconds() + kLong);

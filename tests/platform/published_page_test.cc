@@ -4,18 +4,22 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "runtime/platform/process_stat.h"
 #include "tests/support/child_process.h"
+#include "tests/support/temp_directory.h"
 
 namespace userpager {
 namespace {
@@ -121,16 +125,80 @@ TEST(PublishedPageTest, StaleAnnouncementsAreRemovedAndNoOthers) {
   int status = 0;
   ASSERT_EQ(child, waitpid(child, &status, 0));
   ASSERT_EQ(0, status);
-  const std::string foreign =
-      std::string(PublishedPage::kDirectory) + "/userpager-" + std::to_string(child) + "-notes";
+  const std::string directory = std::string(PublishedPage::kDirectory) + "/";
+  const std::string foreign = directory + "userpager-" + std::to_string(child) + "-notes";
+  const std::string letter = directory + "userpager-" + std::to_string(child) + "-letter";
+  const std::string nameless[] = {directory + "userpager-x" + std::to_string(child),
+                                  directory + "userpager-" + std::to_string(child)};
   close(open(foreign.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  WriteFile(letter, "no announcement, but longer than the head of one");
+  for (const std::string& path : nameless) WriteFile(path, "");
   for (const auto thoroughness :
        {PublishedPage::Thoroughness::kSparingly, PublishedPage::Thoroughness::kAll}) {
     PublishedPage::RemoveStale(PublishedPage::kDirectory, thoroughness);
-    EXPECT_EQ(std::vector<std::filesystem::path>{foreign}, Announcements(child));
+    const std::vector<std::filesystem::path> left = Announcements(child);
+    EXPECT_EQ(std::set<std::filesystem::path>({foreign, letter}),
+              std::set<std::filesystem::path>(left.begin(), left.end()));
+    for (const std::string& path : nameless) EXPECT_TRUE(std::filesystem::exists(path)) << path;
     EXPECT_EQ(own, Announcements(getpid()));
   }
-  unlink(foreign.c_str());
+  for (const std::string& path : {foreign, letter, nameless[0], nameless[1]}) unlink(path.c_str());
+}
+
+// Where it is for nobody else, or the kernel has no memory file for it, it is plain memory.
+TEST(PublishedPageTest, PlainMemoryIsForNobodyElse) {
+  PublishedPage own;
+  LogLine line;
+  ASSERT_TRUE(own.Make(kBytes, false, &line));
+  EXPECT_FALSE(own.can_be_announced());
+  static_cast<volatile char*>(own.memory())[kBytes - 1] = 7;
+  EXPECT_EQ("", std::string(line.text()));
+  EXPECT_EQ("", InChild([]() -> std::string {
+    for (const long call : {long{SYS_memfd_create}, long{SYS_ftruncate}}) {
+      RefuseSystemCall(call, EMFILE);
+      PublishedPage page;
+      LogLine why;
+      if (!page.Make(kBytes, true, &why)) return "no memory at all";
+      if (page.can_be_announced()) return "it is said to be for others";
+      if (why.text().find("EMFILE") == std::string_view::npos) return why.c_str();
+      static_cast<volatile char*>(page.memory())[kBytes - 1] = 7;
+    }
+    return "";
+  }));
+}
+
+// The directory that it is for first is not there for this process; the other is, or is not.
+TEST(PublishedPageTest, IsAnnouncedElsewhereOrALineSaysWhyNot) {
+  const TempDirectory directory;
+  const auto announce = [](const char* other, LogLine* error) {
+    other == nullptr ? unsetenv("XDG_RUNTIME_DIR") : setenv("XDG_RUNTIME_DIR", other, 1);
+    PublishedPage page;
+    LogLine why;
+    return page.Make(kBytes, true, &why) ? page.Announce(error) : Errno{-1};
+  };
+  EXPECT_EQ("", InChild([&]() -> std::string {
+    // What it would be locked by.
+    RefuseSystemCall(SYS_flock, ENOLCK);
+    for (const char* other : {static_cast<const char*>(nullptr), "", directory.path().c_str()}) {
+      LogLine error;
+      if (announce(other, &error) != ENOLCK) return "it is announced";
+      if (error.text().find("ENOLCK") == std::string_view::npos) return error.c_str();
+      const bool names_none = error.text().find("names no other") != std::string_view::npos;
+      if (names_none != (other == nullptr)) return error.c_str();
+    }
+    return "";
+  }));
+  for (const long call : {long{SYS_linkat}, long{SYS_fchmod}}) {
+    EXPECT_EQ("", InChild([&]() -> std::string {
+      PublishedPage page;
+      LogLine error;
+      if (!page.Make(kBytes, true, &error)) return "no memory";
+      RefuseSystemCall(call, EPERM);
+      if (page.Announce(&error) != EPERM) return "it is announced";
+      return Announcements(getpid()).empty() ? "" : "something is left";
+    }));
+  }
+  EXPECT_EQ(0u, directory.entries());
 }
 
 TEST(PublishedPageTest, RequestsAreReadAsTheyAre) {

@@ -44,6 +44,18 @@ TEST_F(LimitAdvisorTest, TheFirstLookKnowsNoPressure) {
   EXPECT_EQ(LimitAdvisor::Reason::kNone, Look(50));
 }
 
+// Nothing follows from two looks at one moment, nor from a machine that has stopped telling.
+TEST_F(LimitAdvisorTest, WithoutTwoMomentsNoPressureIsKnown) {
+  (void)Look(0);
+  machine_.stall_us += kSecond;
+  EXPECT_EQ(advisor_.Look(machine_, now_us_, limit_, limit_).stall_percent, 0u);
+  machine_.knows_stalls = false;
+  EXPECT_EQ(LimitAdvisor::Reason::kNone, Look(100));
+  machine_.knows_stalls = true;
+  EXPECT_EQ(LimitAdvisor::Reason::kNone, Look(100)) << "the first look of a new row";
+  EXPECT_EQ(LimitAdvisor::Reason::kPressure, Look(100));
+}
+
 TEST_F(LimitAdvisorTest, PressureLowersItStepByStep) {
   (void)Look(0);
   EXPECT_EQ(LimitAdvisor::Reason::kNone, Look(9));

@@ -1,23 +1,36 @@
 """For tests/coverage.sh: names the programs of tests, and makes the table and the list.
 
-coverage_table.py targets CTEST REGEX        the programs of the tests of that name in ctest's file
-coverage_table.py table ROOT LCOV REASONS    the table, and what did not run
+coverage_table.py targets CTEST REGEX               the programs of the tests of that name in
+                                                    ctest's file
+coverage_table.py table ROOT COUNTED REASONS ASKED  the table, and what did not run; ASKED is "all"
+                                                    or "some", which tests were asked for
 
-A line of REASONS is a file, a function as the list names it (with * for any part of the name), and
-why no test runs all of it, one after the other and separated by " | ". The first that fits counts.
-Empty lines and lines that begin with # say nothing. Returns 1 where a reason fits nothing that did
-not run.
+COUNTED is a directory with all.lcov and all.json, which llvm-cov has exported. The one says what
+lines there are, which functions they are of, and which of them have conditions that are no
+constant; the other, of each condition, where it stands.
+
+
+A line of REASONS is a file, a function as the list names it, a part of the source line if not the
+whole function is meant, and why no test runs that: one after the other and separated by " | ". In
+files and functions * stands for anything. For each line that did not run the first reason that fits
+counts. One that begins with "at times: " is of what some runs of the tests reach and others do not.
+Empty lines and lines that begin with # say nothing.
+
+Returns 1 where a reason fits nothing that did not run (but for those "at times"), and, if all tests
+were asked for, where something has no reason.
 """
 
 import bisect
 import collections
 import fnmatch
+import json
 import os
 import re
 import subprocess
 import sys
 
 ROOMS = ("pager", "frames", "page_file", "policy", "platform", "address_space")
+NO_REASON = "no reason given"
 
 
 class File:
@@ -25,7 +38,8 @@ class File:
 
     def __init__(self):
         self.lines = {}  # number -> count
-        self.branches = collections.Counter()  # (line, block, branch) -> count
+        self.conditional = set()  # lines with a condition
+        self.branches = collections.Counter()  # (line, condition, side) -> count
         self.starts = {}  # line -> functions that begin there
 
     def counts(self):
@@ -63,9 +77,7 @@ def read_lcov(path, root):
                 line, count = value.split(",")[:2]
                 current.lines[int(line)] = current.lines.get(int(line), 0) + int(count)
             elif key == "BRDA":
-                line, block, branch, taken = value.split(",")
-                count = 0 if taken == "-" else int(taken)
-                current.branches[(int(line), block, branch)] += count
+                current.conditional.add(int(value.split(",")[0]))
     # Of what begins at one line (the copies of a template, a constructor's variants) any name does.
     plain = subprocess.run(["c++filt"], input="\n".join(names), text=True, check=True,
                            stdout=subprocess.PIPE).stdout.splitlines()
@@ -73,6 +85,23 @@ def read_lcov(path, root):
         for file, line in names[symbol]:
             file.starts.setdefault(line, short_name(readable))
     return dict(files)
+
+
+def read_branches(path, root, files):
+    """Of what stands at one place (in each copy of a template) the counts are added."""
+    with open(path, encoding="utf-8") as text:
+        exported = json.load(text)["data"][0]["files"]
+    for entry in exported:
+        file = files.get(os.path.relpath(entry["filename"], root))
+        if file is None:
+            continue
+        found = [(branch[0], branch) for branch in entry["branches"]]
+        for macro in entry["expansions"]:
+            found += [(macro["source_region"][0], branch) for branch in macro["branches"]]
+        for line, branch in found:
+            if line in file.conditional:
+                for side, count in enumerate(branch[4:6]):
+                    file.branches[(line, tuple(branch[:4]), side)] += count
 
 
 def short_name(readable):
@@ -133,35 +162,70 @@ def print_table(files):
     row("**all**", [sum(room[i] for room in totals.values()) for i in range(4)])
 
 
-def read_reasons(path):
-    reasons = []
+def source_lines(path):
     with open(path, encoding="utf-8") as text:
-        for line in text:
-            if line.strip() and not line.startswith("#"):
-                reasons.append(tuple(part.strip() for part in line.split(" | ", 2)))
-    return reasons
+        return [line.strip() for line in text]
 
 
-def print_missing(files, reasons):
-    """The list. Returns how many reasons nobody needs."""
+class Reason:
+    """A line of the file of reasons."""
+
+    def __init__(self, line):
+        parts = [part.strip() for part in line.split(" | ")]
+        self.file, self.function = parts[:2]
+        self.text = parts[2] if len(parts) == 4 else ""
+        self.why = parts[-1]
+        self.is_needed = False
+        if len(parts) not in (3, 4):
+            raise ValueError(f"neither three parts nor four: {line}")
+
+    def fits(self, name, function, text):
+        return (fnmatch.fnmatchcase(name, self.file) and self.text in text and
+                fnmatch.fnmatchcase(function, self.function))
+
+    def is_seldom(self):
+        return self.why.startswith("at times: ")
+
+
+def read_reasons(path):
+    with open(path, encoding="utf-8") as text:
+        return [Reason(line) for line in text if line.strip() and not line.startswith("#")]
+
+
+def by_reason(lines, branches, reason_of):
+    """Why -> (lines, lines with a side of a branch that was never taken)."""
+    found = collections.defaultdict(lambda: (set(), set()))
+    for kind, numbers in enumerate((lines, branches)):
+        for number in numbers:
+            found[reason_of(number)][kind].add(number)
+    return sorted(found.items(), key=lambda entry: min(entry[1][0] | entry[1][1]))
+
+
+def print_missing(files, reasons, root):
+    """The list. Returns how many rows have no reason, and how many reasons nobody needs."""
     print("\n| what no test runs | lines | sides of branches in lines | why |\n|---|---|---|---|")
-    unused = set(reasons)
-
-    def reason_of(name, function):
-        for reason in reasons:
-            if reason[0] == name and fnmatch.fnmatchcase(function, reason[1]):
-                unused.discard(reason)
-                return reason[2]
-        return "no reason given"
-
+    rows = unexplained = 0
     for name in sorted(files):
         file = files[name]
+        texts = source_lines(os.path.join(root, name))
         for function, (lines, branches) in sorted(missing(file).items()):
-            print(f"| {name}: {function} | {ranges(lines, file.lines)} "
-                  f"| {ranges(branches, file.lines)} | {reason_of(name, function)} |")
-    for name, function, _ in sorted(unused):
-        print(f"\nA reason that nobody needs: {name}: {function}")
-    return len(unused)
+            def reason_of(number):
+                for reason in reasons:
+                    if reason.fits(name, function, texts[number - 1]):
+                        reason.is_needed = True
+                        return reason.why
+                return NO_REASON
+
+            for why, (some_lines, some_branches) in by_reason(lines, branches, reason_of):
+                rows += 1
+                unexplained += why == NO_REASON
+                print(f"| {name}: {function} | {ranges(some_lines, file.lines)} "
+                      f"| {ranges(some_branches, file.lines)} | {why} |")
+    print(f"\n{rows} rows, of which {unexplained} have no reason.")
+    unused = [reason for reason in reasons if not reason.is_needed and not reason.is_seldom()]
+    for reason in unused:
+        print(f"\nA reason that nobody needs: {reason.file}: {reason.function} {reason.text}")
+    return unexplained, len(unused)
 
 
 def main(arguments):
@@ -173,10 +237,12 @@ def main(arguments):
                     if re.search(arguments[2], name)}
         print("\n".join(sorted(programs)))
         return 0
-    root, lcov, reasons = arguments[1:]
-    files = read_lcov(lcov, root)
+    root, counted, reasons, asked_for = arguments[1:]
+    files = read_lcov(os.path.join(counted, "all.lcov"), root)
+    read_branches(os.path.join(counted, "all.json"), root, files)
     print_table(files)
-    return 1 if print_missing(files, read_reasons(reasons)) else 0
+    unexplained, unused = print_missing(files, read_reasons(reasons), root)
+    return 1 if unused > 0 or (unexplained > 0 and asked_for == "all") else 0
 
 
 if __name__ == "__main__":
