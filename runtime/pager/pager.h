@@ -274,7 +274,6 @@ class Pager {
   bool GiveBackSpace(Take take) {
     return page_file_.GiveBackSpace(take);
   }
-  IoEngineKind io() const { return options_.io; }
   bool uses_move() const;
   // The sums over all shards.
   void CollectCounters(CounterTotals* totals) const;

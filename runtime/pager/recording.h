@@ -56,7 +56,6 @@ class Recording {
 
   TraceRing* ring(unsigned shard) { return &rings_[shard]; }
 
-  bool wants_callers() const { return wants_callers_; }
   // Who asked for these pages. From any thread, inside (api/entry.h).
   void AddCallers(PageRange range, const CallStack& stack, uint32_t thread_id);
 
