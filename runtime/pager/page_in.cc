@@ -18,42 +18,47 @@ constexpr unsigned kReadAttempts = 3;
 // What one thread checks and installs in one go.
 constexpr unsigned kPartPages = 16;
 
-// Neighbours among a read's pages that are to be installed alike.
-struct InstallPart {
-  unsigned first;  // of the transfer's pages
-  unsigned count;
-  bool writable;
-  unsigned done;  // so many of them, from the first on, are installed
-};
+// Whether the memory holds what was written to the slot.
+bool IsIntact(PagePlatform& platform, const PageFile& file, PageIndex memory, SlotIndex slot) {
+  return Crc32c(platform.Peek(memory), kPageBytes) == file.checksum(slot);
+}
 
 }  // namespace
 
 // What several threads do of a read at a time. They change nothing but their parts.
 struct Shard::InstallWork {
+  // Neighbours among the read's pages that are to be installed alike.
+  struct Part {
+    unsigned first;  // of the transfer's pages
+    unsigned count;
+    bool writable;
+    unsigned done;  // so many of them, from the first on, are installed
+  };
+
   InstallWork(PagePlatform& page_platform, const PageFile& page_file, const Transfer& read,
               PageIndex first)
       : platform(page_platform), file(page_file), transfer(read), buffer(first) {}
 
-  bool IsIntact(unsigned i) const {
-    return Crc32c(platform.Peek(buffer + PageCount(i)), kPageBytes) ==
-           file.checksum(transfer.slot(i));
-  }
   static void Do(void* work, unsigned part);
 
   PagePlatform& platform;
   const PageFile& file;
   const Transfer& transfer;
   const PageIndex buffer;  // where the transfer's first page is
-  InstallPart parts[kTransferPages];
+  Part parts[kTransferPages];
   unsigned part_count = 0;
 };
 
 // Up to the first page that is not what was written.
 void Shard::InstallWork::Do(void* work, unsigned part) {
-  const auto& self = *static_cast<InstallWork*>(work);
-  InstallPart& own = static_cast<InstallWork*>(work)->parts[part];
+  auto& self = *static_cast<InstallWork*>(work);
+  Part& own = self.parts[part];
   unsigned intact = 0;
-  while (intact < own.count && self.IsIntact(own.first + intact)) ++intact;
+  while (intact < own.count &&
+         IsIntact(self.platform, self.file, self.buffer + PageCount(own.first + intact),
+                  self.transfer.slot(own.first + intact))) {
+    ++intact;
+  }
   if (intact == 0) return;
   const RunResult copied = self.platform.Copy(
       self.transfer.pages[own.first], self.platform.Peek(self.buffer + PageCount(own.first)),
@@ -104,7 +109,7 @@ void Shard::OpenPages(const Transfer& transfer, int64_t result) {
 bool Shard::IsReadIntact(const Transfer& transfer, unsigned i, int64_t result) {
   if (result < static_cast<int64_t>((i + 1) * kPageBytes)) return false;
   const PageIndex memory = buffers_.PageAt(transfer.buffer.first) + PageCount(i);
-  return Crc32c(platform_.Peek(memory), kPageBytes) == page_file_.checksum(transfer.slot(i));
+  return IsIntact(platform_, page_file_, memory, transfer.slot(i));
 }
 
 bool Shard::OnReadDone(uint32_t index, int64_t result) {
@@ -174,7 +179,7 @@ uint64_t Shard::InstallParts(uint32_t index, int64_t result) {
     const Pte pte = stripe->Load(transfer.pages[i]);
     if (!pte.protection().AllowsAccess()) continue;
     const bool writable = IsReadToWrite(transfer, i, pte);
-    InstallPart* part = work.part_count == 0 ? nullptr : &work.parts[work.part_count - 1];
+    InstallWork::Part* part = work.part_count == 0 ? nullptr : &work.parts[work.part_count - 1];
     if (part != nullptr && part->first + part->count == i && part->count < kPartPages &&
         part->writable == writable && stripe == last &&
         transfer.pages[i] == transfer.pages[i - 1] + PageCount(1)) {
@@ -186,7 +191,7 @@ uint64_t Shard::InstallParts(uint32_t index, int64_t result) {
   }
   helper_.Run(&InstallWork::Do, &work, work.part_count);
   uint64_t installed = 0;
-  for (const InstallPart& part : std::span(work.parts, work.part_count)) {
+  for (const InstallWork::Part& part : std::span(work.parts, work.part_count)) {
     for (unsigned i = part.first; i < part.first + part.done; ++i) {
       InstalledRead(*StripeReading(index, transfer.pages[i]), transfer, i);
       installed |= uint64_t{1} << i;

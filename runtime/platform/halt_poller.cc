@@ -12,6 +12,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/platform/own_thread.h"
+#include "runtime/platform/pause.h"
 #include "runtime/platform/thread_place.h"
 
 namespace userpager {
@@ -20,14 +21,6 @@ namespace {
 // Between two looks at the clock: short beside what is saved, long beside the look.
 constexpr unsigned kPauses = 32;
 constexpr uint64_t kSecondNs = 1'000'000'000;
-
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 

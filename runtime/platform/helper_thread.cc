@@ -4,6 +4,7 @@
 
 #include "runtime/base/sync_point.h"
 #include "runtime/platform/own_thread.h"
+#include "runtime/platform/pause.h"
 
 namespace userpager {
 namespace {
@@ -12,14 +13,6 @@ constexpr unsigned kCountShift = 16;
 constexpr unsigned kOfferShift = 32;
 // Before the caller sleeps until the helper is done: about as long as a part takes.
 constexpr unsigned kLooks = 1000;
-
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  asm volatile("yield");
-#endif
-}
 
 unsigned NextOf(uint64_t offer) { return offer & HelperThread::kMostParts; }
 unsigned CountOf(uint64_t offer) { return offer >> kCountShift & HelperThread::kMostParts; }
