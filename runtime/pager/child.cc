@@ -175,7 +175,7 @@ void Shard::EndTransfersInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
   while (requests_ != nullptr) ArenaDelete(std::exchange(requests_, requests_->next));
   prefetches_ = unsent_count_ = 0;
-  waiting_reads_ = waiting_average_ = 0;
+  crowd_ = ReaderCrowd();
   careful_writes_ = write_failures_ = 0;
   next_write_ns_ = last_write_ns_ = stuck_turns_ = 0;
   turn_asked_ = false;

@@ -152,7 +152,7 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
   }
   const PageIndex last = transfer.pages[transfer.count - 1];
   const bool is_stream = transfer.is_stream;
-  if (transfer.demand_page != PageIndex(0)) --waiting_reads_;
+  if (transfer.demand_page != PageIndex(0)) crowd_.OnEnded();
   buffers_.Give(transfer.buffer);
   transfers_.Free(index);
   if (is_stream) GoOnReading(last);

@@ -135,7 +135,7 @@ PageCount Shard::ToBeParked() {
   const PageCount written = WritesAreStuck() ? PageCount(0) : writing_pages_;
   const PageCount parked = on_their_way + standby_.count() + written;
   PageCount target = MemoryWanted();
-  if (options_.use_move && !IsCrowded()) {
+  if (options_.use_move && !crowd_.is_there()) {
     target = std::max(target, std::min(policy_->ParkTarget(parked_), parked + park_credit_));
   } else if (target.value() > 0) {
     target += WrittenAhead(ledger_.limit());
@@ -148,10 +148,6 @@ PageCount Shard::ToBeParked() {
 bool Shard::WritesAreStuck() const {
   return writes_ > 0 && HasWaiters() && now_ns_ - last_write_ns_ >= kStuckWriteNs;
 }
-
-// Whether several threads wait for reads at a time, on the average of the last ones. Then the disk
-// has enough to do, and what this thread does is what they wait for next.
-bool Shard::IsCrowded() const { return waiting_average_ >= kManyWaiting * kAveragedReads; }
 
 bool Shard::IsOverLimit() const { return ledger_.charged() > ledger_.limit(); }
 
@@ -198,7 +194,8 @@ bool Shard::TrimWorkingSet(PageCount goal) {
 // that wait for this thread to have the time.
 bool Shard::LeavesAtOnce(Pte pte) const {
   return pte.state() == PageState::kActiveClean &&
-         (frames_[pte.frame()].streamed() || (IsCrowded() && !policy_->MustBeAsked(pte.frame())));
+         (frames_[pte.frame()].streamed() ||
+          (crowd_.is_there() && !policy_->MustBeAsked(pte.frame())));
 }
 
 // The victim and its neighbours that are cold as well and can leave by the same call.

@@ -133,8 +133,7 @@ bool Shard::StartTransfer(Stripe& stripe, std::span<const PageInSlot> run,
   transfer.started_ns = now_ns_;
   if (demand != nullptr) {
     transfer.demand_page = demand->page;
-    ++waiting_reads_;
-    waiting_average_ += waiting_reads_ - waiting_average_ / kAveragedReads;
+    crowd_.OnBegun();
     transfer.demand_write = demand->write;
     transfer.demand_thread = demand->thread_id;
     transfer.started_ns = demand->seen_ns;

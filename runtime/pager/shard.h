@@ -60,6 +60,7 @@
 #include "runtime/platform/helper_thread.h"
 #include "runtime/platform/page_platform.h"
 #include "runtime/policy/read_streams.h"
+#include "runtime/policy/reader_crowd.h"
 #include "runtime/policy/replacement_choice.h"
 #include "runtime/policy/stream_table.h"
 
@@ -264,8 +265,6 @@ class Shard {
  private:
   friend class ShardTestPeer;
 
-  static constexpr unsigned kManyWaiting = 3;
-  static constexpr unsigned kAveragedReads = 16;
   // Writes under way at a time: transfers must be left for reads.
   static constexpr unsigned kMostWrites = 16;
   // Longer than a disk that does what it can takes between two writes of many.
@@ -409,7 +408,6 @@ class Shard {
   }
   bool WritesAreStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TrimWorkingSet(PageCount goal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsCrowded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeavesAtOnce(Pte pte) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageRange ColdRun(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount Park(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -542,6 +540,7 @@ class Shard {
   TransferTable transfers_ ABSL_GUARDED_BY(mutex_);
   FaultQueue queue_ ABSL_GUARDED_BY(mutex_);
   TrapRing traps_ ABSL_GUARDED_BY(mutex_);
+  bool traps_by_access_ ABSL_GUARDED_BY(mutex_) = false;  // of unmapped pages, at least once
   BringInRequest* requests_ ABSL_GUARDED_BY(mutex_) = nullptr;
   unsigned prefetches_ ABSL_GUARDED_BY(mutex_) = 0;  // of the requests, hints
   StreamTable zero_streams_ ABSL_GUARDED_BY(mutex_);
@@ -574,8 +573,7 @@ class Shard {
   // engine.
   InlineFault* answering_inline_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::array<uint32_t, kTransfers> unsent_ ABSL_GUARDED_BY(mutex_) = {};  // reads for the engine
-  unsigned waiting_reads_ ABSL_GUARDED_BY(mutex_) = 0;    // under way, for somebody who waits
-  unsigned waiting_average_ ABSL_GUARDED_BY(mutex_) = 0;  // of it, times kAveragedReads
+  ReaderCrowd crowd_ ABSL_GUARDED_BY(mutex_);
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool turn_asked_ ABSL_GUARDED_BY(mutex_) = false;  // the shard's thread is being woken
   std::atomic<uint64_t> parking_begin_[2] = {};  // of parking_, for IsParkingPlace; 0: none yet

@@ -32,10 +32,13 @@ void Shard::SetTrap(Stripe& stripe, PageIndex page) {
     Errno error = 0;
     if (pte.mapped()) {
       error = platform_.SetAccess(one, KernelAccess::kRead);
-    } else if (options_.features.guard) {
-      error = platform_.InstallGuard(page);
     } else {
-      error = platform_.SetAccess(one, KernelAccess::kNone);
+      error = options_.features.guard ? platform_.InstallGuard(page) : EINVAL;
+      // In memory that the program has locked (mlock) the kernel installs no guard.
+      if (error == EINVAL) {
+        error = platform_.SetAccess(one, KernelAccess::kNone);
+        traps_by_access_ = true;
+      }
     }
     USERPAGER_CHECK(error == 0, "an access violation could not be delivered (ENOMEM: too many"
                     " mappings; raise vm.max_map_count)", error);
@@ -54,9 +57,11 @@ void Shard::Untrap(Stripe& stripe, PageIndex page) {
   const Pte pte = stripe.Load(page);
   const PageRange one(page, PageCount(1));
   if (pte.mapped() && !pte.protection().AllowsAccess()) return;
-  const Errno error = pte.mapped() || !options_.features.guard
-                          ? platform_.SetAccess(one, AccessOf(pte))
-                          : platform_.RemoveGuard(page);
+  const bool guarded = !pte.mapped() && options_.features.guard;
+  Errno error = guarded ? platform_.RemoveGuard(page) : 0;
+  if (error == 0 && (!guarded || traps_by_access_)) {
+    error = platform_.SetAccess(one, AccessOf(pte));
+  }
   USERPAGER_CHECK(error == 0, "a trap could not be removed (ENOMEM: too many mappings; raise"
                   " vm.max_map_count)", error);
   SetPte(stripe, page, pte.WithTrapped(false));

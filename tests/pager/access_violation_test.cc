@@ -2,8 +2,11 @@
 // for a system call, and nothing lost of what the page holds.
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -54,6 +57,26 @@ size_t MappingsOfProcess() {
   size_t count = 0;
   for (std::string line; std::getline(maps, line);) ++count;
   return count;
+}
+
+// Where the kernel installs no guard: memory that the program has locked, as it is touched.
+TEST_P(AccessViolation, ReservedInLockedMemory) {
+  Vad* vad = pager_->Reserve(4, kReadWrite, false);
+  const PageIndex page = vad->range.begin;
+  {
+    std::lock_guard hold(pager_->tree_lock());
+    ASSERT_EQ((*pager_)->Commit(*vad, PageRange(page + PageCount(1), PageCount(1)), kReadWrite), 0);
+  }
+  if (syscall(SYS_mlock2, PointerTo(page), 4 * kPageBytes, MLOCK_ONFAULT) != 0) {
+    GTEST_SKIP() << "mlock2 is not allowed here: " << strerror(errno);
+  }
+  ExpectNoAccess(page);
+  EXPECT_EQ(TryWrite(PointerTo(page + PageCount(1)), 3).signal, 0);
+  Commit(vad);
+  EXPECT_EQ(TryWrite(PointerTo(page), 4).signal, 0);
+  EXPECT_EQ(FirstWord(page), 4u);
+  EXPECT_EQ(syscall(SYS_munlock, PointerTo(page), 4 * kPageBytes), 0);
+  EXPECT_TRUE(IsSound());
 }
 
 TEST_P(AccessViolation, Reserved) {
