@@ -545,6 +545,7 @@ class Shard {
   unsigned prefetches_ ABSL_GUARDED_BY(mutex_) = 0;  // of the requests, hints
   StreamTable zero_streams_ ABSL_GUARDED_BY(mutex_);
   ReadStreams read_streams_ ABSL_GUARDED_BY(mutex_);
+  ReaderCrowd crowd_ ABSL_GUARDED_BY(mutex_);
   StreamTable write_streams_ ABSL_GUARDED_BY(mutex_);
   StreamTable soft_streams_ ABSL_GUARDED_BY(mutex_);
 
@@ -573,7 +574,6 @@ class Shard {
   // engine.
   InlineFault* answering_inline_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::array<uint32_t, kTransfers> unsent_ ABSL_GUARDED_BY(mutex_) = {};  // reads for the engine
-  ReaderCrowd crowd_ ABSL_GUARDED_BY(mutex_);
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool turn_asked_ ABSL_GUARDED_BY(mutex_) = false;  // the shard's thread is being woken
   std::atomic<uint64_t> parking_begin_[2] = {};  // of parking_, for IsParkingPlace; 0: none yet

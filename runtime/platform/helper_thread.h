@@ -37,8 +37,8 @@ class HelperThread {
   // In a forked child, which has no such thread: Start may follow.
   void ForgetInChild();
 
-  // Does parts 0 to count - 1, each once; all are done when it returns. Without a thread, all of
-  // them in the caller's.
+  // Does parts 0 to count - 1 (kMostParts at most), each once; all are done when it returns.
+  // Without a thread, all of them in the caller's.
   void Run(DoPart do_part, void* work, unsigned count);
 
  private:

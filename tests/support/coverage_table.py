@@ -9,7 +9,6 @@ COUNTED is a directory with all.lcov and all.json, which llvm-cov has exported. 
 lines there are, which functions they are of, and which of them have conditions that are no
 constant; the other, of each condition, where it stands.
 
-
 A line of REASONS is a file, a function as the list names it, a part of the source line if not the
 whole function is meant, and why no test runs that: one after the other and separated by " | ". In
 files and functions * stands for anything. For each line that did not run the first reason that fits
