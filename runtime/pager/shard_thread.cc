@@ -214,7 +214,8 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
 size_t ShardThread::EndedOfThisTurn() const {
   size_t count = 0;
   for (int64_t bytes = 0; count < ended_count_ && bytes < kTurnBytes; ++count) {
-    bytes += std::max<int64_t>(ended_[count].result, kPageBytes);
+    const int64_t ended = ended_[count].result;
+    bytes += ended > static_cast<int64_t>(kPageBytes) ? ended : kTurnBytes;
   }
   return count;
 }

@@ -66,7 +66,9 @@ class ShardThread {
   // little beside it.
   static constexpr uint64_t kPollingNs = 200'000;
   // A turn does about so much and no more, so that faults wait no longer, and what it begins is
-  // sent.
+  // sent. A page alone counts as all of it: who waited for it runs beside this thread, and what it
+  // asks for next should be on its way before the others are answered. Reads that end together
+  // would otherwise begin together, for ever, and the disk would rest between.
   static constexpr int64_t kTurnBytes = 128 * kPageBytes;
   // Tags of the engine's requests that are no transfers of the shard.
   static constexpr uint64_t kFaultTag = uint64_t{1} << 32;

@@ -1,8 +1,13 @@
 // Where many threads wait for reads at a time, pages are not asked whether they are still used, as
-// the thread that asks is what all of them wait for; where one does, they are.
+// the thread that asks is what all of them wait for; where one does, they are. And where reads end
+// together, the next ones begin one by one.
+#include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -89,6 +94,60 @@ TEST_P(Crowd, PagesAreAskedWhereThereIsTime) {
   EXPECT_LT(8 * together, alone);
   EXPECT_LT(8 * together, again);
   EXPECT_TRUE(IsSound());
+}
+
+// Threads that wait for a page now, or are about to.
+uint64_t Waiting() {
+  uint64_t total = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const std::string what = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (what.find("[userfaultfd]") == what.npos) continue;
+    std::ifstream info("/proc/self/fdinfo/" + entry.path().filename().string());
+    for (std::string word; info >> word;) {
+      uint64_t count = 0;
+      if (word == "total:" && info >> count) total += count;
+    }
+  }
+  return total;
+}
+
+TEST_P(Crowd, WhatOneAsksForNextIsBegunBeforeAllOthersAreAnswered) {
+  pager_->Turn();
+  gate_->HoldReads();
+  std::vector<std::unique_ptr<PendingAccess>> readers;
+  std::vector<PageIndex> seconds;
+  for (unsigned i = 0; i < kCrowd; ++i) {
+    const PageIndex first = Next();
+    while (StateOf(seconds.emplace_back(Next())) != PageState::kPagedOut || last_ == first) {
+      seconds.pop_back();
+    }
+    readers.push_back(std::make_unique<PendingAccess>([first, second = seconds.back()] {
+      (void)TryRead(PointerTo(first));
+      return TryRead(PointerTo(second));
+    }));
+    ASSERT_TRUE(Eventually([&] { return StateOf(first) == PageState::kReading; }));
+  }
+  ASSERT_TRUE(Eventually([] { return gate_->held_reads() == kCrowd; }));
+  // All have ended. Before each is looked at, whoever was answered before has asked again.
+  std::vector<uint64_t> begun;
+  bool all_asked = true;
+  SyncPoints::Set("page_in:read_done", [&](uint64_t) {
+    if (begun.size() == kCrowd) return;
+    all_asked &= Eventually([] { return Waiting() == kCrowd; });
+    begun.push_back(static_cast<uint64_t>(
+        std::count_if(seconds.begin(), seconds.end(),
+                      [&](PageIndex page) { return StateOf(page) != PageState::kPagedOut; })));
+  });
+  OpenGates();
+  for (const auto& reader : readers) ASSERT_EQ(reader->Join().signal, 0);
+  pager_->Turn();
+  SyncPoints::ClearAll();
+  EXPECT_TRUE(all_asked);
+  ASSERT_EQ(begun.size(), kCrowd);
+  // What the one before has asked for comes to the pager's thread with the next turn or the one
+  // behind it, and begins at the end of that.
+  for (unsigned i = 3; i < kCrowd; ++i) EXPECT_GE(begun[i], i - 2) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Roads, Crowd,
