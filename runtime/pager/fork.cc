@@ -178,7 +178,7 @@ bool Shard::MakeExclusive(Stripe& stripe, PageIndex page) {
 PageCount Shard::ParkShared(Stripe& stripe, PageIndex page) {
   const PageRange one(page, PageCount(1));
   if (stripe.Load(page).state() == PageState::kActiveClean) {
-    DropClean(stripe, one);
+    DropClean({&one, 1});
     return PageCount(1);
   }
   if (!stripe.Load(page).protection().AllowsWrite()) return ParkByCopy(stripe, one);

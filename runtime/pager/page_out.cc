@@ -17,6 +17,8 @@ namespace {
 constexpr PageCount kLongestTrimRun{64};
 // Runs that one call of Balance takes out of the working set before faults get their turn again.
 constexpr unsigned kTrimRunsEachStep = 4;
+// Runs of clean pages that one call of the kernel takes.
+constexpr unsigned kRunsLeavingTogether = 16;
 // Victims that are looked at in one go where most cannot leave.
 constexpr unsigned kVictimsEachStep = 512;
 // The youngest pages stay, however short memory is: a thread must get to use what it has just been
@@ -93,8 +95,15 @@ bool Shard::Balance(PageCount most_drops) {
   bool progress = DropDiscarded();
   // What the program has offered goes before anything is paged out.
   if (GiveUpOffered(std::min(wanted, most_drops))) return MemoryWanted().value() > 0;
-  if (!standby_.empty()) progress |= DropOldest(nullptr, std::min(wanted, most_drops));
-  if (const PageCount more = ToBeParked(); more.value() > 0) progress |= TrimWorkingSet(more);
+  // And what a stream is done with before anything that may be touched where it is parked.
+  if (policy_->DropsBehind()) {
+    progress |= TrimWorkingSet(std::min(wanted, most_drops), Victims::kBehindStreams);
+  }
+  const PageCount still_wanted = std::min(MemoryWanted(), most_drops);
+  if (!standby_.empty()) progress |= DropOldest(nullptr, still_wanted);
+  if (const PageCount more = ToBeParked(); more.value() > 0) {
+    progress |= TrimWorkingSet(more, Victims::kAll);
+  }
   while (writes_ < kMostWrites && IsWorthWriting() && StartWrite()) progress = true;
   if (!progress && wanted.value() > 0) AskPeers();
   // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
@@ -154,17 +163,21 @@ bool Shard::IsOverLimit() const { return ledger_.charged() > ledger_.limit(); }
 bool Shard::HasFreeSlots() const { return page_file_.used() < page_file_.usable(); }
 
 // Takes about `goal` pages out of the working set. Returns whether any left.
-bool Shard::TrimWorkingSet(PageCount goal) {
+bool Shard::TrimWorkingSet(PageCount goal, Victims victims) {
   PageCount gone;
   unsigned looked_at = 0;
   unsigned runs = 0;
+  PageRange leaving[kRunsLeavingTogether];
+  size_t leaving_runs = 0;
+  PageCount leaving_pages;
   // Without a free slot a dirty page has nowhere to go: only clean ones are of use. The commit
   // limit sees to it that there are some then.
   const bool clean_only = !HasFreeSlots();
   if (clean_only && page_file_.usable() < page_file_.max_usable()) {
     wants_slots_.store(true, std::memory_order_relaxed);
   }
-  while (gone < goal && runs < kTrimRunsEachStep && looked_at < kVictimsEachStep) {
+  while (gone + leaving_pages < goal && runs < kTrimRunsEachStep &&
+         leaving_runs < kRunsLeavingTogether && looked_at < kVictimsEachStep) {
     const FrameIndex victim = policy_->Victim(parked_);
     if (victim == kNoFrame || (!clean_only && policy_->count() <= kLeastWorkingSet)) break;
     ++looked_at;
@@ -177,16 +190,26 @@ bool Shard::TrimWorkingSet(PageCount goal) {
       policy_->Spare(victim);
       continue;
     }
-    const bool by_parking = options_.use_move && !LeavesAtOnce(pte);
-    if (!by_parking && MemoryWanted().value() == 0) break;
-    ++runs;
+    const bool at_once = LeavesAtOnce(pte);
+    if (victims == Victims::kBehindStreams && !(at_once && policy_->DropsBehind())) break;
+    const bool by_parking = options_.use_move && !at_once;
+    if (!by_parking && MemoryWanted() <= leaving_pages) break;
     const PageRange run = clean_only ? PageRange(page, PageCount(1)) : ColdRun(*stripe, page);
+    if (at_once) {
+      LeaveTogether(*stripe, run);
+      leaving[leaving_runs++] = run;
+      leaving_pages += run.count();
+      continue;
+    }
+    ++runs;
     gone += by_parking ? Park(*stripe, run) : EvictInPlace(*stripe, run);
     // What could not leave was spared and is not the next victim.
     if (policy_->Victim(parked_) == victim) policy_->Spare(victim);
   }
+  DropClean({leaving, leaving_runs});
   park_credit_ -= std::min(park_credit_, gone);
-  return gone.value() > 0;
+  if (victims == Victims::kBehindStreams) EarnParking(leaving_pages);
+  return gone + leaving_pages > PageCount(0);
 }
 
 // A clean page that gets no second chance on the standby list: one that came by readahead, as its
@@ -205,7 +228,9 @@ PageRange Shard::ColdRun(Stripe& stripe, PageIndex page) {
   const auto fits = [&](PageIndex neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Pte pte = stripe.Load(neighbour);
     return (pte.state() == PageState::kActiveClean || pte.state() == PageState::kActiveDirty) &&
-           !pte.stays() && !pte.trapped() && policy_->LeavesWith(pte.frame(), first.frame()) &&
+           !pte.stays() && !pte.trapped() &&
+           frames_[pte.frame()].list() == FrameListId::kWorkingSet &&
+           policy_->LeavesWith(pte.frame(), first.frame()) &&
            LeavesAtOnce(pte) == at_once &&
            pte.protection().AllowsExecute() == first.protection().AllowsExecute();
   };
@@ -216,6 +241,15 @@ PageRange Shard::ColdRun(Stripe& stripe, PageIndex page) {
     --run.begin;
   }
   return run;
+}
+
+// The run is no longer to be chosen, and keeps its memory until DropClean.
+void Shard::LeaveTogether(Stripe& stripe, PageRange run) {
+  for (PageIndex page = run.begin; page < run.end; ++page) {
+    if (stripe.Load(page).trapped()) Untrap(stripe, page);
+    const Pte pte = stripe.Load(page);
+    SetPte(stripe, page, LeaveWorkingSet(pte.frame(), pte));
+  }
 }
 
 // Moves pages that are mapped into the parking area. Returns how many are there now.
@@ -447,9 +481,12 @@ void Shard::DropParked(FrameIndex index) {
   SetPte(*stripe, page,
          pte.With(PageState::kPagedOut, frames_[index].slot.value()).WithAhead(false));
   ++counters_.clean_pages_dropped;
-  park_credit_ =
-      std::min(park_credit_ + PageCount(kParkedForEachDropped),
-               PageCount(kParkedForEachDropped * HighWatermark(ledger_.limit()).value()));
+  EarnParking(PageCount(1));
+}
+
+void Shard::EarnParking(PageCount dropped) {
+  const PageCount most(kParkedForEachDropped * HighWatermark(ledger_.limit()).value());
+  park_credit_ = std::min(park_credit_ + PageCount(kParkedForEachDropped * dropped.value()), most);
 }
 
 bool Shard::DropDiscarded() {

@@ -15,22 +15,41 @@ constexpr uint64_t kBufferShareKept = 8;  // one in so many
 
 }  // namespace
 
+// Who goes through memory page by page touches each marker. Threads that touch pages here and there
+// seem to do so now and then; each time that such a stream seemed to go on, it would be given more.
+bool Shard::PassesOverMarker(const Stripe& stripe, const PageSeries& passed) {
+  for (uint64_t i = 0; i + 1 < passed.count; ++i) {
+    const PageIndex page = passed.At(i);
+    if (!stripe.range.Contains(page)) continue;
+    const Pte pte = stripe.Load(page);
+    if (pte.state() == PageState::kStandby && pte.ahead()) return true;
+  }
+  return false;
+}
+
+// The page has been used, if it was read ahead: one of those, or none.
+uint64_t Shard::UseAhead(Stripe& stripe, PageIndex page) {
+  const Pte pte = stripe.Load(page);
+  if (!pte.ahead()) return 0;
+  SetPte(stripe, page, pte.WithAhead(false));
+  if (pte.mapped() && frames_[pte.frame()].list() == FrameListId::kWorkingSet) {
+    policy_->PassedBy(pte.frame());
+  }
+  return 1;
+}
+
 // A touch that readahead should know of.
 ReadStreams::Plan Shard::NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page,
                                    ReadStreams::Touch touch) {
   const ReadStreams::Plan plan = read_streams_.OnTouch(thread_id, page, stripe.range, touch);
-  uint64_t used = 0;
-  if (const Pte pte = stripe.Load(page); pte.ahead()) {
-    ++used;
-    SetPte(stripe, page, pte.WithAhead(false));
+  if (PassesOverMarker(stripe, plan.passed)) {
+    read_streams_.OnMarkerPassedOver();
+    return {};
   }
+  uint64_t used = UseAhead(stripe, page);
   for (uint64_t i = 0; i < plan.passed.count; ++i) {
     const PageIndex passed = plan.passed.At(i);
-    if (!stripe.range.Contains(passed)) continue;
-    const Pte pte = stripe.Load(passed);
-    if (!pte.ahead()) continue;
-    ++used;
-    SetPte(stripe, passed, pte.WithAhead(false));
+    if (stripe.range.Contains(passed)) used += UseAhead(stripe, passed);
   }
   counters_.ahead_pages_used.Add(used);
   if (used > 0) trace_.Add(TraceKind::kAheadUsed, PageRange(page, PageCount(used)), now_ns_);

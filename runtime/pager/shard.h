@@ -352,6 +352,8 @@ class Shard {
   // read_ahead.cc
   Answer StartRead(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitRead(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static bool PassesOverMarker(const Stripe& stripe, const PageSeries& passed);
+  uint64_t UseAhead(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ReadStreams::Plan NoteTouch(Stripe& stripe, uint32_t thread_id, PageIndex page,
                               ReadStreams::Touch touch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -407,9 +409,11 @@ class Shard {
     return !queue_.empty() || requests_ != nullptr;
   }
   bool WritesAreStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool TrimWorkingSet(PageCount goal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  enum class Victims : uint8_t { kAll, kBehindStreams };
+  bool TrimWorkingSet(PageCount goal, Victims victims) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeavesAtOnce(Pte pte) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageRange ColdRun(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveTogether(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount Park(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ParkByMove(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ParkByCopy(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -420,6 +424,7 @@ class Shard {
   void RemoveParked(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageIndex ParkedAt(const Frame& frame) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DropOldest(FrameList* offered, PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EarnParking(PageCount dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StampParked(FrameIndex frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WasParkedBefore(FrameIndex one, FrameIndex other) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -431,7 +436,7 @@ class Shard {
   // write_out.cc
   bool StartWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount EvictInPlace(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DropClean(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropClean(std::span<const PageRange> runs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount StartWriteInPlace(Stripe& stripe, PageRange run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DropZerosInPlace(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddPart(Transfer& transfer, PageIndex memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

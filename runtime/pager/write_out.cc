@@ -144,7 +144,7 @@ PageCount Shard::EvictInPlace(Stripe& stripe, PageRange run) {
     }
     const PageRange part(page, end);
     if (clean) {
-      DropClean(stripe, part);
+      DropClean({&part, 1});
       gone += part.count();
     } else {
       const PageCount started = StartWriteInPlace(stripe, part);
@@ -157,20 +157,24 @@ PageCount Shard::EvictInPlace(Stripe& stripe, PageRange run) {
 }
 
 // The pages are write-protected, so nothing can change them between this decision and the discard.
-void Shard::DropClean(Stripe& stripe, PageRange run) {
-  const Errno error = platform_.Discard(run);
+// A PTE says that its page is out when that is so: it is read without the mutex.
+void Shard::DropClean(std::span<const PageRange> runs) {
+  const Errno error = platform_.DiscardAll(runs);
   USERPAGER_CHECK(error == 0, "clean pages could not be discarded", error);
-  for (PageIndex page = run.begin; page < run.end; ++page) {
-    const Pte pte = stripe.Load(page);
-    const FrameIndex frame = pte.frame();
-    LeftUnused(page, pte);
-    SetPte(stripe, page, LeaveWorkingSet(frame, pte)
-                             .With(PageState::kPagedOut, frames_[frame].slot.value())
-                             .WithAhead(false));
-    if (!LeaveToWrite(page, frame)) ReleaseFrame(frame);
+  for (const PageRange run : runs) {
+    Stripe* stripe = stripes_.Find(run.begin);
+    for (PageIndex page = run.begin; page < run.end; ++page) {
+      const Pte pte = stripe->Load(page);
+      const FrameIndex frame = pte.frame();
+      LeftUnused(page, pte);
+      SetPte(*stripe, page, LeaveWorkingSet(frame, pte)
+                                .With(PageState::kPagedOut, frames_[frame].slot.value())
+                                .WithAhead(false));
+      if (!LeaveToWrite(page, frame)) ReleaseFrame(frame);
+    }
+    counters_.clean_pages_dropped.Add(run.count().value());
+    trace_.Add(TraceKind::kDropped, run, now_ns_);
   }
-  counters_.clean_pages_dropped.Add(run.count().value());
-  trace_.Add(TraceKind::kDropped, run, now_ns_);
 }
 
 PageCount Shard::StartWriteInPlace(Stripe& stripe, PageRange run) {
@@ -368,7 +372,8 @@ void Shard::InPlaceWriteDone(uint32_t index, unsigned i, WriteOutcome outcome) {
     EnterWorkingSet(frame, pte, Arrival::kReturned);
     // It was chosen to leave, nobody wrote it meanwhile, and memory is still wanted.
     const bool stays = pte.stays() || pte.trapped() || MemoryWanted().value() == 0;
-    if (!stays) DropClean(*stripe, PageRange(page, PageCount(1)));
+    const PageRange one(page, PageCount(1));
+    if (!stays) DropClean({&one, 1});
     return;
   }
   GiveUpSlot(transfer, i, outcome);

@@ -7,10 +7,12 @@
 namespace userpager {
 namespace {
 
-// Frame::age_stamp: two flags, and the arrival's number in its generation.
+// Frame::age_stamp: four flags, and the arrival's number in its generation.
 constexpr uint32_t kProven = 1u << 31;
 constexpr uint32_t kAhead = 1u << 30;
-constexpr uint32_t kNumber = kAhead - 1;
+constexpr uint32_t kPassed = 1u << 29;
+constexpr uint32_t kSoon = 1u << 28;  // read ahead soon after it left: proven, if it is used
+constexpr uint32_t kNumber = kSoon - 1;
 
 // The constants are shares of the memory in use. bench/replacement_sim shows what they do; none of
 // them is sharp.
@@ -18,6 +20,16 @@ constexpr uint32_t kNumber = kAhead - 1;
 // Fresh pages that stay mapped: what is used several times just after it came, or was read ahead,
 // should cost no soft fault.
 constexpr uint64_t kMappedFreshShare = 24;
+// Of what fresh pages may keep, what streams keep behind them: others would starve otherwise, where
+// most of memory is proven.
+constexpr uint64_t kBehindShare = 4;
+// Of the pages that leave while a stream passes, one in one more than that is another; and how far
+// either may be ahead of its turn.
+constexpr int64_t kPassedForEachOther = 7;
+constexpr int64_t kMostOwed = 64 * kPassedForEachOther;
+// Where one in so many of them is read again soon, and how many are looked at for that.
+constexpr uint64_t kMissedShare = 8;
+constexpr uint64_t kLookedAt = 256;
 // Bounds of what fresh pages may keep.
 constexpr uint64_t kLeastFreshShare = 32;
 constexpr uint64_t kMostFreshShare = 2;
@@ -28,6 +40,9 @@ constexpr uint64_t kTrialShare = 6;
 // A page that is read again before so much of memory was replaced has come back soon: two eighths
 // would forget hot pages whose turn comes late, four would take every second cold page for hot.
 constexpr uint64_t kSoonEighths = 3;
+// The same of a page that a stream reads again: what a loop reads fits in memory then.
+constexpr uint64_t kStreamSoonEighths = 5;
+constexpr uint64_t kMemoryEighths = 8;
 // A trial that is passed says that the proven pages are well chosen; it weighs more than one that
 // is failed, because what is on trial is the oldest of them.
 constexpr PageCount kPassedWeight{3};
@@ -45,17 +60,18 @@ constexpr PageCount kYoungest{8};
 }  // namespace
 
 HotSet::Generation& HotSet::GenerationOf(FrameIndex frame) {
-  return (frames_[frame].age_stamp & kProven) != 0 ? proven_ : fresh_;
+  const uint32_t stamp = frames_[frame].age_stamp;
+  return (stamp & kProven) != 0 ? proven_ : (stamp & kPassed) != 0 ? passed_ : fresh_;
 }
 
 const HotSet::Generation& HotSet::GenerationOf(FrameIndex frame) const {
-  return (frames_[frame].age_stamp & kProven) != 0 ? proven_ : fresh_;
+  return const_cast<HotSet*>(this)->GenerationOf(frame);
 }
 
-void HotSet::Push(FrameIndex frame, bool proven, bool ahead) {
-  Generation& generation = proven ? proven_ : fresh_;
-  frames_[frame].age_stamp = (generation.arrivals++ & kNumber) | (proven ? kProven : 0u) |
-                             (ahead ? kAhead : 0u);
+void HotSet::Push(FrameIndex frame, Generation& generation, bool ahead) {
+  frames_[frame].age_stamp = (generation.arrivals++ & kNumber) |
+                             (&generation == &proven_ ? kProven : 0u) |
+                             (&generation == &passed_ ? kPassed : 0u) | (ahead ? kAhead : 0u);
   generation.list.PushYoungest(frames_, frame);
 }
 
@@ -72,7 +88,7 @@ void HotSet::Enter(FrameIndex frame, Arrival arrival, PageHistory history) {
     case Arrival::kDemandZero:
     case Arrival::kHardFault:
       ++page_ins_;
-      proven = history.has_stamp() && (CameBackSoon(history) || IsSample());
+      proven = history.has_stamp() && (CameBackSoon(history, kSoonEighths) || IsSample());
       break;
     case Arrival::kReadAhead:
       ++page_ins_;
@@ -81,14 +97,39 @@ void HotSet::Enter(FrameIndex frame, Arrival arrival, PageHistory history) {
     case Arrival::kReturned:
       break;
   }
-  Push(frame, proven, arrival == Arrival::kReadAhead);
+  missed_behind_ += arrival != Arrival::kReturned && history.passed() &&
+                    CameBackSoon(history, kMemoryEighths);
+  const bool ahead = arrival == Arrival::kReadAhead;
+  Push(frame, proven ? proven_ : fresh_, ahead);
+  if (ahead && history.has_stamp() && CameBackSoon(history, kStreamSoonEighths)) {
+    frames_[frame].age_stamp |= kSoon;
+  }
 }
 
 PageHistory HotSet::Leave(FrameIndex frame) {
   const uint32_t stamp = frames_[frame].age_stamp;
   GenerationOf(frame).list.Remove(frames_, frame);
   spared_in_a_row_ = 0;
-  return PageHistory(now(), (stamp & kProven) != 0, (stamp & kAhead) != 0);
+  auto kind = PageHistory::Kind::kPlain;
+  if ((stamp & kPassed) != 0) {
+    kind = PageHistory::Kind::kPassed;
+    LeftBehind();
+  } else if ((stamp & kProven) != 0) {
+    kind = PageHistory::Kind::kOnTrial;
+  } else if ((stamp & kAhead) != 0) {
+    kind = PageHistory::Kind::kAhead;
+  }
+  return PageHistory(now(), kind);
+}
+
+// Where streams come back soon, what is behind them is worth no less than what else is fresh: for
+// as long as half of memory takes to be replaced.
+void HotSet::LeftBehind() {
+  owed_ = std::min(owed_ + 1, kMostOwed);
+  if (++left_behind_ < kLookedAt) return;
+  if (missed_behind_ > kLookedAt / kMissedShare) keeps_until_ = page_ins_ + memory_.value() / 2;
+  left_behind_ = 0;
+  missed_behind_ = 0;
 }
 
 // Out of the way of the fresh ones, which are asked first.
@@ -96,11 +137,27 @@ void HotSet::Spare(FrameIndex frame) {
   const bool ahead = (frames_[frame].age_stamp & kAhead) != 0;
   GenerationOf(frame).list.Remove(frames_, frame);
   ++spared_in_a_row_;
-  Push(frame, true, ahead);
+  Push(frame, proven_, ahead);
 }
 
-bool HotSet::CameBackSoon(PageHistory history) const {
-  return history.Elapsed(now()) <= (memory_.value() * kSoonEighths / 8) >> stamp_shift_;
+void HotSet::PassedBy(FrameIndex frame) {
+  if (&GenerationOf(frame) != &fresh_) return;
+  const uint32_t stamp = frames_[frame].age_stamp;
+  const bool proven = (stamp & kSoon) != 0;
+  if (!proven && page_ins_ < keeps_until_) return;
+  fresh_.list.Remove(frames_, frame);
+  Push(frame, proven ? proven_ : passed_, (stamp & kAhead) != 0);
+  // Nobody has wanted the memory of the oldest in so long a time.
+  if (passed_.list.count() > KeptBehind() + KeptBehind() + kYoungest) {
+    const FrameIndex oldest = passed_.list.oldest();
+    passed_.list.Remove(frames_, oldest);
+    frames_[oldest].set_streamed(false);
+    Push(oldest, fresh_, false);
+  }
+}
+
+bool HotSet::CameBackSoon(PageHistory history, uint64_t eighths) const {
+  return history.Elapsed(now()) <= (memory_.value() * eighths / 8) >> stamp_shift_;
 }
 
 bool HotSet::IsSample() const {
@@ -126,16 +183,19 @@ PageCount HotSet::fresh_target() const {
 
 // Whether proven pages should be parked although fresh ones are in memory.
 bool HotSet::WantsTrials(const ParkedPages& parked) const {
-  return fresh_.list.count() + parked.others <=
-         fresh_target() + PageCount(memory_.value() / kSlackShare);
+  return Fresh(parked) <= fresh_target() + PageCount(memory_.value() / kSlackShare);
 }
 
 FrameIndex HotSet::Victim(const ParkedPages& parked) {
   NoteMemory(parked);
-  const bool spare_fresh = fresh_.list.count() > PageCount(memory_.value() / kMappedFreshShare);
+  if (DropsBehind()) return passed_.list.oldest();
+  const bool spare_fresh = fresh_.list.count() + passed_.list.count() >
+                           PageCount(memory_.value() / kMappedFreshShare);
   const bool proven = !spare_fresh && WantsTrials(parked);
-  const Generation* chosen = proven ? &proven_ : &fresh_;
-  const Generation* other = proven ? &fresh_ : &proven_;
+  const bool from_fresh = fresh_.list.count() > kYoungest || passed_.list.empty();
+  const Generation* fresh = from_fresh ? &fresh_ : &passed_;
+  const Generation* chosen = proven ? &proven_ : fresh;
+  const Generation* other = proven ? fresh : &proven_;
   if (chosen->list.count() <= kYoungest && other->list.count() > kYoungest) {
     std::swap(chosen, other);
   }
@@ -167,10 +227,16 @@ PageCount HotSet::ParkTarget(const ParkedPages& parked) {
   return target + trials;
 }
 
+PageCount HotSet::KeptBehind() const { return PageCount(fresh_target().value() / kBehindShare); }
+
+bool HotSet::DropsBehind() const {
+  return passed_.list.count() > KeptBehind() && owed_ < kMostOwed;
+}
+
 bool HotSet::DropsTrial(const ParkedPages& parked) {
   NoteMemory(parked);
   const uint64_t memory = memory_.value();
-  const PageCount fresh = fresh_.list.count() + parked.others;
+  const PageCount fresh = Fresh(parked);
   if (fresh > fresh_target() || parked.on_trial.value() == 0) return false;
   // A trial must not be cut short while there are fresh pages to drop.
   const bool short_list = parked.on_trial < PageCount(memory / kTrialShare / 2) &&
@@ -179,6 +245,7 @@ bool HotSet::DropsTrial(const ParkedPages& parked) {
 }
 
 void HotSet::Dropped(PageHistory history) {
+  if (!history.passed()) owed_ = std::max(owed_ - kPassedForEachOther, -kMostOwed);
   if (history.on_trial()) fresh_target_ = fresh_target() + kFailedWeight;
 }
 

@@ -15,6 +15,12 @@
 // the price of one soft fault for each page that proves itself. Proven pages cost nothing until
 // memory is wanted and few fresh pages are left; then the oldest are parked, on trial.
 //
+// Pages that a stream has read and is past leave at once and before anything else (drop-behind),
+// without being asked: so a scan keeps a small part of memory, and what was there before it stays;
+// of a loop that does not fit, too. One in eight pages that leave meanwhile is one of the others
+// all the same, or what is out of use would stay for ever. Where memory is not wanted, what a
+// stream has left far behind is fresh again, and is asked.
+//
 // The idea of two queues and of a memory of those that left is 2Q's (T. Johnson, D. Shasha, VLDB
 // 1994) and S3-FIFO's (J. Yang et al., SOSP 2023); that the time until a page comes back decides is
 // LIRS' and CLOCK-Pro's (S. Jiang, F. Chen, X. Zhang, USENIX ATC 2005). Queues in order of arrival
@@ -43,12 +49,16 @@ class HotSet final : public ReplacementPolicy {
   PageHistory Leave(FrameIndex frame) override;
   FrameIndex Victim(const ParkedPages& parked) override;
   void Spare(FrameIndex frame) override;
+  void PassedBy(FrameIndex frame) override;
   bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
   PageCount ParkTarget(const ParkedPages& parked) override;
   bool MustBeAsked(FrameIndex frame) const override { return &GenerationOf(frame) == &proven_; }
+  bool DropsBehind() const override;
   bool DropsTrial(const ParkedPages& parked) override;
   void Dropped(PageHistory history) override;
-  PageCount count() const override { return fresh_.list.count() + proven_.list.count(); }
+  PageCount count() const override {
+    return fresh_.list.count() + passed_.list.count() + proven_.list.count();
+  }
 
   // Pages that may be fresh, mapped and parked, before proven ones go on trial.
   PageCount fresh_target() const;
@@ -61,8 +71,14 @@ class HotSet final : public ReplacementPolicy {
 
   Generation& GenerationOf(FrameIndex frame);
   const Generation& GenerationOf(FrameIndex frame) const;
-  void Push(FrameIndex frame, bool proven, bool ahead);
-  bool CameBackSoon(PageHistory history) const;
+  void Push(FrameIndex frame, Generation& generation, bool ahead);
+  void LeftBehind();
+  PageCount KeptBehind() const;
+  // Fresh pages, mapped and parked.
+  PageCount Fresh(const ParkedPages& parked) const {
+    return fresh_.list.count() + passed_.list.count() + parked.others;
+  }
+  bool CameBackSoon(PageHistory history, uint64_t eighths) const;
   bool IsSample() const;
   void NoteMemory(const ParkedPages& parked);
   bool WantsTrials(const ParkedPages& parked) const;
@@ -70,10 +86,15 @@ class HotSet final : public ReplacementPolicy {
 
   FrameTable& frames_;
   Generation fresh_;
+  Generation passed_;  // fresh as well, behind a stream
   Generation proven_;
   PageCount memory_;           // in use when page-out last asked; 0: it never did
   uint64_t page_ins_ = 0;      // the clock: pages that came from outside of memory
   uint64_t spared_in_a_row_ = 0;  // since a page last left
+  int64_t owed_ = 0;  // by the others, to those that were passed by: how many of these left
+  uint64_t left_behind_ = 0;    // of those that were passed by, since they were last looked at
+  uint64_t missed_behind_ = 0;  // that came back soon, since then
+  uint64_t keeps_until_ = 0;    // on the clock: none is dropped behind its stream before
   unsigned stamp_shift_ = 0;   // 2 to the power of it page-ins are one unit of the stamps
   PageCount fresh_target_;     // before it is kept between its bounds
 };

@@ -17,16 +17,26 @@ class PageHistory {
 
   constexpr PageHistory() = default;
   constexpr explicit PageHistory(uint16_t word) : word_(word) {}
+  // What is remembered beside the stamp.
+  enum class Kind : uint16_t {
+    kPlain = 0,
+    kAhead = 1u << 10,
+    kOnTrial = 1u << 11,
+    kPassed = kAhead | kOnTrial,
+  };
+
   // `time` is the policy's own; only its remainder is kept.
-  constexpr PageHistory(uint64_t time, bool on_trial, bool ahead)
-      : word_(static_cast<uint16_t>((time % kStamps + 1) | (on_trial ? kOnTrial : 0u) |
-                                    (ahead ? kAhead : 0u))) {}
+  constexpr PageHistory(uint64_t time, Kind kind)
+      : word_(static_cast<uint16_t>((time % kStamps + 1) | static_cast<uint64_t>(kind))) {}
 
   constexpr uint16_t word() const { return word_; }
+  constexpr Kind kind() const { return static_cast<Kind>(word_ & uint16_t{3u << 10}); }
   // The page had proven hot and left the working set to be asked whether it still is.
-  constexpr bool on_trial() const { return (word_ & kOnTrial) != 0; }
-  // It was read ahead and nobody was seen to use it.
-  constexpr bool ahead() const { return (word_ & kAhead) != 0; }
+  constexpr bool on_trial() const { return kind() == Kind::kOnTrial; }
+  // It was read ahead; nobody was seen to use it, but for a stream that was past it.
+  constexpr bool ahead() const { return kind() == Kind::kAhead || passed(); }
+  // It was read ahead, used, and dropped behind its stream.
+  constexpr bool passed() const { return kind() == Kind::kPassed; }
   constexpr bool has_stamp() const { return (word_ & kStamps) != 0; }
   // How much time has passed since the stamp, up to a multiple of kStamps. The page has one.
   constexpr uint32_t Elapsed(uint64_t now) const {
@@ -36,9 +46,6 @@ class PageHistory {
   friend constexpr bool operator==(PageHistory, PageHistory) = default;
 
  private:
-  static constexpr uint32_t kOnTrial = 1u << 11;
-  static constexpr uint32_t kAhead = 1u << 10;
-
   uint16_t word_ = 0;
 };
 

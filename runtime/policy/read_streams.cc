@@ -97,6 +97,7 @@ uint64_t ReadStreams::LeftToPlan(const Stream& stream, Touch touch) const {
 ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageRange within,
                                        Touch touch) {
   Plan plan;
+  touched_ = nullptr;
   current_ = nullptr;
   Stream* stream = FindRunning(thread_id, page);
   if (stream != nullptr) {
@@ -118,6 +119,7 @@ ReadStreams::Plan ReadStreams::OnTouch(uint32_t thread_id, PageIndex page, PageR
     }
     stream->front = page;
   }
+  touched_ = stream;
   stream->last = page;
   stream->last_used = ++clock_;
   const uint64_t stride = static_cast<uint64_t>(stream->stride);
@@ -158,6 +160,13 @@ ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
     return plan;
   }
   return plan;
+}
+
+void ReadStreams::OnMarkerPassedOver() {
+  if (touched_ == nullptr) return;
+  touched_->window = 0;
+  touched_->stride = 0;
+  current_ = nullptr;
 }
 
 void ReadStreams::OnBegun(uint64_t count) {

@@ -58,6 +58,9 @@ class ReadStreams {
   Plan OnTouch(uint32_t thread_id, PageIndex page, PageRange within, Touch touch = Touch::kSeen);
   // The page was read for a stream and has come in.
   Plan OnArrived(PageIndex page, PageRange within);
+  // The last touch has passed over a marker that nobody has touched: what looked like a stream was
+  // chance, and ends. Its plan is void.
+  void OnMarkerPassedOver();
   // How many pages of the last plan were begun with: the next plan starts behind them.
   void OnBegun(uint64_t count);
   void OnUsed(uint64_t pages);
@@ -103,6 +106,7 @@ class ReadStreams {
   static uint64_t MarkerOf(const Stream& stream, const PageSeries& planned);
 
   Stream streams_[kStreams];
+  Stream* touched_ = nullptr;  // of the last touch
   Stream* current_ = nullptr;  // of the last plan
   PageSeries planned_;
   uint64_t most_ = kLongestWindow;

@@ -53,6 +53,8 @@ class ReplacementPolicy {
   virtual FrameIndex Victim(const ParkedPages& parked) = 0;
   // The victim could not leave (something pins it): another one is wanted.
   virtual void Spare(FrameIndex frame) = 0;
+  // A stream, for which the frame's page was read ahead, has used it and is past it.
+  virtual void PassedBy(FrameIndex frame) = 0;
   // Whether a neighbour of the victim may leave with it.
   virtual bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const = 0;
   // How many pages should be parked while memory is short, those included that are on their way out
@@ -62,6 +64,9 @@ class ReplacementPolicy {
   // Whether the frame may only be dropped after it was parked and nobody touched it, however many
   // others wait meanwhile.
   virtual bool MustBeAsked(FrameIndex frame) const = 0;
+  // Whether the next victim is a page behind a stream, which should be dropped, if it is clean,
+  // before anything that is parked.
+  virtual bool DropsBehind() const = 0;
   // Whether the next parked page to be dropped is one on trial.
   virtual bool DropsTrial(const ParkedPages& parked) = 0;
   // A parked page was dropped: nobody touched it.

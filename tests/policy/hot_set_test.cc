@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -228,17 +229,19 @@ TEST_F(HotSetTrialTest, FailedTrialsGiveFreshPagesMoreAndPassedOnesLess) {
   (void)policy_.ParkTarget(parked_);
   const PageCount least = policy_.fresh_target();
   EXPECT_EQ(least, PageCount(kLeastFresh));
-  for (uint64_t i = 0; i < 60; ++i) policy_.Dropped(PageHistory(0, true, false));
+  for (uint64_t i = 0; i < 60; ++i) policy_.Dropped(PageHistory(0, PageHistory::Kind::kOnTrial));
   EXPECT_EQ(policy_.fresh_target(), least + PageCount(60));
   // Pages that were not on trial say nothing.
-  policy_.Dropped(PageHistory(0, false, false));
+  policy_.Dropped(PageHistory(0, PageHistory::Kind::kPlain));
   EXPECT_EQ(policy_.fresh_target(), least + PageCount(60));
   for (uint64_t i = 0; i < 10; ++i) {
     ASSERT_EQ(VictimPage(), i + 1);
     Touch(ParkNext());
   }
   EXPECT_EQ(policy_.fresh_target(), least + PageCount(30));
-  for (uint64_t i = 0; i < 10 * kMemory; ++i) policy_.Dropped(PageHistory(0, true, false));
+  for (uint64_t i = 0; i < 10 * kMemory; ++i) {
+    policy_.Dropped(PageHistory(0, PageHistory::Kind::kOnTrial));
+  }
   EXPECT_EQ(policy_.fresh_target(), PageCount(kMemory / 2));
 }
 
@@ -264,6 +267,115 @@ TEST_F(HotSetTest, NeighboursLeaveOnlyWithTheirLike) {
   EXPECT_FALSE(policy_.LeavesWith(frames_[kMemory / 2], frames_[1]));
   EXPECT_FALSE(policy_.LeavesWith(frames_[1010], frames_[1]));
   EXPECT_FALSE(policy_.LeavesWith(frames_[10], frames_[1000]));
+}
+
+class HotSetStreamTest : public HotSetTest {
+ protected:
+  static constexpr uint64_t kBehind = kLeastFresh / 4;  // what streams keep, as hot_set.cc has it
+  static constexpr uint64_t kStream = 10'000;           // pages from here on are a stream's
+
+  // What was there before: memory is full of it, and asked for.
+  void SetUp() override {
+    HotSetTest::SetUp();
+    BringAll(1, kMemory);
+    ASSERT_EQ(VictimPage(), 1u);
+  }
+  // A stream reads the page, uses it and goes on.
+  void Stream(uint64_t page) {
+    const FrameIndex frame = table_.Allocate(PageIndex(page));
+    table_[frame].set_streamed(true);
+    frames_[page] = frame;
+    policy_.Enter(frame, Arrival::kReadAhead, histories_[page]);
+    policy_.PassedBy(frame);
+  }
+  // One page of memory becomes free, as page-out does it. Whether a stream had read it.
+  bool Free() {
+    const bool behind = policy_.DropsBehind();
+    const uint64_t page = behind ? VictimPage() : ParkNext();
+    if (behind) {
+      PushOut(page);
+    } else {
+      policy_.Dropped(histories_[page]);
+      --parked_.others;
+    }
+    return page >= kStream;
+  }
+  // Returns how many were dropped behind the stream meanwhile.
+  uint64_t StreamAndFree(uint64_t first, uint64_t count) {
+    uint64_t behind = 0;
+    for (uint64_t page = first; page < first + count; ++page) {
+      Stream(page);
+      behind += policy_.DropsBehind();
+      (void)Free();
+    }
+    return behind;
+  }
+};
+
+TEST_F(HotSetStreamTest, PassesWhatWasThereBefore) {
+  constexpr uint64_t kLength = 4 * kMemory;
+  uint64_t others = 0;
+  for (uint64_t page = kStream; page < kStream + kLength; ++page) {
+    Stream(page);
+    if (Free()) {
+      ASSERT_EQ(frames_.count(page - kBehind + 1), 1u);
+    } else {
+      ++others;
+    }
+  }
+  // But one in eight is another, as that may be out of use: sooner or later by so many at most.
+  constexpr uint64_t kMostAhead = 64;
+  EXPECT_LE(others, kLength / 8 + kMostAhead);
+  EXPECT_GE(others, kLength / 8 - kMostAhead);
+}
+
+TEST_F(HotSetStreamTest, WhatWasReadAheadAndNotUsedIsNotBehind) {
+  for (uint64_t page = kStream; page < kStream + 2 * kBehind; ++page) {
+    Bring(page, Arrival::kReadAhead);
+    ASSERT_FALSE(policy_.DropsBehind());
+  }
+  EXPECT_EQ(VictimPage(), 1u);
+}
+
+TEST_F(HotSetStreamTest, WhatIsFarBehindIsAskedWhereMemoryIsNotWanted) {
+  for (uint64_t page = kStream; page < kStream + 3 * kBehind; ++page) Stream(page);
+  for (uint64_t page = kStream; page < kStream + 3 * kBehind; ++page) {
+    const uint64_t behind = kStream + 3 * kBehind - 1 - page;
+    const bool is_streamed = table_[frames_[page]].streamed();
+    ASSERT_TRUE(is_streamed || behind >= kBehind) << behind;
+    ASSERT_FALSE(is_streamed && behind > 2 * kBehind + 16) << behind;
+  }
+}
+
+TEST_F(HotSetStreamTest, WhatItReadsAgainSoonIsProven) {
+  StreamAndFree(kStream, kMemory / 2);
+  ASSERT_EQ(frames_.count(kStream + 1), 0u);
+  Stream(kStream + 1);
+  EXPECT_TRUE(IsProven(kStream + 1));
+}
+
+TEST_F(HotSetStreamTest, WhatItReadsAgainAfterLongIsNot) {
+  // Not a length at which some are kept whatever they are (a sample).
+  StreamAndFree(kStream, 2 * kMemory + kMemory / 8);
+  ASSERT_EQ(frames_.count(kStream + 1), 0u);
+  Stream(kStream + 1);
+  EXPECT_FALSE(IsProven(kStream + 1));
+}
+
+// A page that was passed by and that somebody asks for soon was worth its memory.
+TEST_F(HotSetStreamTest, NothingIsDroppedBehindStreamsThatComeBackSoon) {
+  uint64_t next = kStream;
+  const auto pass = [&](uint64_t count) { return StreamAndFree(std::exchange(next, next + count),
+                                                               count); };
+  ASSERT_GT(pass(kMemory), kMemory / 2);
+  for (uint64_t page = next - kMemory / 2; page < next; ++page) {
+    if (frames_.count(page) == 0) Bring(page);
+  }
+  (void)pass(kMemory / 2);
+  EXPECT_EQ(pass(kMemory / 8), 0u);
+  // Until half of memory has been replaced.
+  (void)pass(kMemory / 2);
+  EXPECT_GT(pass(kMemory / 8), 0u);
 }
 
 }  // namespace

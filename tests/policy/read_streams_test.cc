@@ -184,6 +184,22 @@ TEST(ReadStreams, ScatteredTouchesReadNothingAhead) {
   EXPECT_LT(ahead, 100u);
 }
 
+TEST(ReadStreams, AMarkerThatWasPassedOverEndsTheStream) {
+  ReadStreams streams;
+  const auto touch = [&](uint64_t i) {
+    return streams.OnTouch(kThread, kMiddle + PageCount(i), kAll).ahead;
+  };
+  (void)touch(0);
+  ASSERT_EQ(touch(1).count, 4u);
+  ASSERT_EQ(touch(8).count, 8u);
+  streams.OnMarkerPassedOver();
+  // Nor is the void plan the beginning of the next one.
+  streams.OnBegun(3);
+  const PageSeries next = touch(9);
+  EXPECT_EQ(next.first, kMiddle + PageCount(10));
+  EXPECT_EQ(next.count, 4u);
+}
+
 TEST(ReadStreams, NothingIsPlannedOutside) {
   const PageRange narrow(kMiddle, PageCount(50));
   for (const int64_t stride : {1, 7}) {
