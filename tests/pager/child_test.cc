@@ -15,6 +15,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/platform/address_map.h"
+#include "tests/support/corrupt_slot.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 
@@ -254,18 +255,11 @@ TEST_P(Child, IsNotFilledFromAFileThatHoldsSomethingElse) {
   ASSERT_TRUE(pager_->PushOut(*vad));
   const PageFile& file = (*pager_)->page_file();
   const SlotIndex slot = vad->Load(vad->range.begin + PageCount(kPages / 2)).slot();
-  const auto at = static_cast<off_t>(file.OffsetOf(slot));
-  alignas(kPageBytes) char page[kPageBytes];
-  const auto change = [&] {
-    ASSERT_EQ(pread(file.descriptor(), page, sizeof page, at), ssize_t{sizeof page});
-    page[100] = static_cast<char>(page[100] ^ 1);
-    ASSERT_EQ(pwrite(file.descriptor(), page, sizeof page, at), ssize_t{sizeof page});
-  };
-  change();
+  ASSERT_NO_FATAL_FAILURE(CorruptSlot(file, slot));
   const std::string end = EndOf(Fork([] { return "it goes on"; }, Kind::kPlain));
   EXPECT_NE(end.find("does not hold what was written"), std::string::npos) << end;
   EXPECT_NE(end.find("not filled"), std::string::npos) << end;
-  change();
+  ASSERT_NO_FATAL_FAILURE(CorruptSlot(file, slot));
   EXPECT_EQ(WhatIsWrong(vad), "");
   EXPECT_TRUE(IsSound());
 }

@@ -1,7 +1,6 @@
 // A page file that fails: what is lost is exactly what the device lost, and is never answered with
 // zeros; all else goes on.
 #include <signal.h>
-#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/stress/page_content.h"
+#include "tests/support/corrupt_slot.h"
 #include "tests/support/failing_engine.h"
 #include "tests/support/guarded_access.h"
 #include "tests/support/running_pager.h"
@@ -96,18 +96,6 @@ class PageFileFailure : public testing::TestWithParam<Road> {
     uint64_t right = 0;
     for (uint64_t i = 0; i < kPages; ++i) right += i != except && IsRight(i);
     return right;
-  }
-  // Turns one bit of the page in the file itself.
-  void CorruptInFile(uint64_t i) {
-    const SlotIndex slot = vad_->Load(At(i)).slot();
-    const off_t offset = static_cast<off_t>((*pager_)->page_file().OffsetOf(slot));
-    const int file = (*pager_)->page_file().descriptor();
-    alignas(kPageBytes) char content[kPageBytes];
-    ASSERT_EQ(pread(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
-    ASSERT_EQ(stress::FirstWrongWord(reinterpret_cast<uint64_t*>(content), i, 0),
-              stress::kWordsInPage);
-    content[1000] ^= 0x10;
-    ASSERT_EQ(pwrite(file, content, kPageBytes, offset), static_cast<ssize_t>(kPageBytes));
   }
   uint64_t Usable() { return (*pager_)->page_file().usable().value(); }
 
@@ -197,7 +185,7 @@ TEST_P(PageFileFailure, FileIsCorrupt) {
   constexpr uint64_t kLost = 5;
   ASSERT_TRUE(pager_->PushOut(*vad_));
   const SlotIndex slot = vad_->Load(At(kLost)).slot();
-  ASSERT_NO_FATAL_FAILURE(CorruptInFile(kLost));
+  ASSERT_NO_FATAL_FAILURE(CorruptSlot((*pager_)->page_file(), slot));
   testing::internal::CaptureStderr();
   const AccessOutcome read = TryRead(PointerTo(At(kLost)));
   const std::string log = testing::internal::GetCapturedStderr();
@@ -216,7 +204,9 @@ TEST_P(PageFileFailure, FileIsCorruptInTheMiddleOfAStream) {
   vad_ = pager_->Reserve(kMany);
   for (uint64_t i = 0; i < kMany; ++i) stress::FillPage(WordsOf(At(i)), i, 0);
   ASSERT_TRUE(pager_->PushOut(*vad_));
-  for (const uint64_t i : bad) ASSERT_NO_FATAL_FAILURE(CorruptInFile(i));
+  for (const uint64_t i : bad) {
+    ASSERT_NO_FATAL_FAILURE(CorruptSlot((*pager_)->page_file(), vad_->Load(At(i)).slot()));
+  }
   for (uint64_t i = 0; i < kMany; ++i) ASSERT_TRUE(bad.contains(i) || IsRight(i)) << i;
   EXPECT_GE(pager_->Counters().ahead_pages.value(), kMany / 2);
   EXPECT_EQ(pager_->Counters().lost_pages.value(), 0u);
