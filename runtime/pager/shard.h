@@ -471,8 +471,7 @@ class Shard {
   PageCount ParkShared(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // page_changes.cc
-  // The next group of `left` with a page that was ever touched, or nothing; `left` begins behind
-  // it.
+  // The next group of `left` with a page ever touched, or nothing; `left` begins behind it.
   PageRange NextGroup(const Stripe& stripe, PageRange* left)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProtectPage(Stripe& stripe, PageIndex page, Protection protection)
