@@ -105,7 +105,7 @@ TEST(HaltPollerTest, ARequestThatFailsIsNotMadeAgain) {
   EXPECT_TRUE(Eventually([&] { return !has_it(); }));
   poller.Hold(NowNanoseconds() + kLong);
   poller.Stop();
-  EXPECT_TRUE(PollingThreads().empty());
+  EXPECT_TRUE(NoneIsLeft());
 }
 
 TEST(HaltPollerTest, WithoutThreadsNothingIsHeld) {
