@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -183,6 +186,32 @@ TEST_P(Child, HasWhatIsBeingRead) {
   EXPECT_TRUE(IsSound());
 }
 
+// The page is gone, so the child does not keep the slot for it either, nor the file.
+TEST_P(Child, KeepsNothingOfWhatIsBeingReadForNobody) {
+  Vad* vad = ReserveFilled();
+  std::unique_ptr<PendingAccess> reader;
+  ASSERT_TRUE(HoldReadOf(vad, &reader));
+  Decommit(vad);
+  EXPECT_EQ(reader->Join().signal, SIGSEGV);
+  int stay[2];
+  ASSERT_EQ(pipe2(stay, O_CLOEXEC), 0);
+  const Forked child = Fork([&]() -> std::string {
+    close(stay[1]);
+    Commit(vad);
+    if (FirstWord(vad->range.begin) != 0) return "no zeros";
+    if (!IsSound()) return "it is inconsistent";
+    ReleaseAll();
+    char nothing;
+    return read(stay[0], &nothing, 1) == 0 ? "" : "not told to end";
+  });
+  OpenGates();
+  ReleaseAll();
+  EXPECT_TRUE(Eventually([&] { return (*pager_)->page_file().used() == PageCount(0); }))
+      << "the child lives on and has nothing";
+  for (const int end : stay) close(end);
+  EXPECT_EQ(EndOf(child), "");
+}
+
 TEST_P(Child, HasWhatIsBeingWritten) {
   Vad* vad = ReserveFilled();
   ASSERT_TRUE(HoldWriteOf(vad));
@@ -233,6 +262,8 @@ TEST_P(Child, HasWhatNobodyMayTouchInPlainMemory) {
   Protect(vad, kNoAccess);
   // One of them is in the kernel's hands, between others that are read from the file together.
   EXPECT_EQ(TryRead(PointerTo(vad->range.begin + PageCount(kPages / 2))).signal, SIGSEGV);
+  // With room in memory, so that what is offered is not given up.
+  ASSERT_EQ((*pager_)->SetMemoryLimit(PageCount(2 * kLimitPages)), 0);
   Vad* offered = ReserveFilled(kPages);
   {
     std::lock_guard hold(pager_->tree_lock());
@@ -247,6 +278,45 @@ TEST_P(Child, HasWhatNobodyMayTouchInPlainMemory) {
   Protect(vad, kReadWrite);
   EXPECT_EQ(WhatIsWrong(vad), "");
   EXPECT_TRUE(IsSound());
+}
+
+// In memory that the program has locked no guard is installed, and access is taken away instead.
+// The child has that as it was, although nothing is locked there until the child locks it itself.
+TEST_P(Child, GetsBackWhatWasRefusedInLockedMemory) {
+  Vad* vad = pager_->Reserve(kPages, kReadWrite, false);
+  const auto page = [&](uint64_t i) { return vad->range.begin + PageCount(i); };
+  const auto lock = [&] {
+    // The kernel's own call: the sanitizers' does nothing.
+    return syscall(SYS_mlock2, PointerTo(page(0)), BytesOf(vad->range.count()), MLOCK_ONFAULT) == 0;
+  };
+  const auto is_refused = [&](uint64_t i) { return TryRead(PointerTo(page(i))).signal == SIGSEGV; };
+  const auto commit = [&](PageRange range) {
+    std::lock_guard hold(pager_->tree_lock());
+    return (*pager_)->Commit(*vad, range, kReadWrite) == 0;
+  };
+  const auto use_all = [&]() -> std::string {
+    if (!commit(vad->range)) return "not committed";
+    for (uint64_t i = 0; i < kPages; ++i) {
+      if (TryWrite(PointerTo(page(i)), i).signal != 0) return "page " + std::to_string(i);
+    }
+    return IsSound() ? "" : "it is inconsistent";
+  };
+  // The kernel asks the pager only beside pages that may be accessed.
+  ASSERT_TRUE(commit(PageRange(page(kPages - 1), PageCount(1))));
+  if (!lock()) GTEST_SKIP() << "mlock2 is not allowed here: " << strerror(errno);
+  EXPECT_TRUE(is_refused(0));
+  for (const bool locks : {false, true}) {
+    EXPECT_EQ(EndOf(Fork([&]() -> std::string {
+                if (locks && !lock()) return "not locked";
+                if (!is_refused(0) || !is_refused(1)) return "not refused";
+                return use_all();
+              })),
+              "")
+        << locks;
+  }
+  EXPECT_TRUE(is_refused(0));
+  EXPECT_EQ(use_all(), "");
+  EXPECT_EQ(syscall(SYS_munlock, PointerTo(page(0)), BytesOf(vad->range.count())), 0);
 }
 
 // The file has lost what one of the pages held: the child is not to go on with something else.
