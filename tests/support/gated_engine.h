@@ -53,6 +53,8 @@ class GatedEngine : public IoEngine {
   unsigned held_requests() const { return held_requests_.load(); }
   unsigned held_reads() const { return held_[Index(IoDirection::kRead)].load(); }
   unsigned held_writes() const { return held_[Index(IoDirection::kWrite)].load(); }
+  // How often it was asked what has come.
+  unsigned waits() const { return waits_.load(); }
 
   Errno Open() override { return inner_->Open(); }
   unsigned capacity() const override { return inner_->capacity(); }
@@ -75,6 +77,7 @@ class GatedEngine : public IoEngine {
   }
 
   size_t Wait(std::span<IoCompletion> completions, uint64_t timeout_ns) override {
+    ++waits_;
     if (!hold_requests_.load()) {
       for (const IoRequest& request : requests_) PassOn(request);
       requests_.clear();
@@ -143,6 +146,7 @@ class GatedEngine : public IoEngine {
   std::atomic<unsigned> at_device_{0};
   std::atomic<unsigned> held_requests_{0};
   std::atomic<unsigned> held_[2] = {0, 0};
+  std::atomic<unsigned> waits_{0};
   // Of the engine's thread alone.
   unsigned releases_seen_ = 0;
   std::map<uint64_t, Transfer> transfers_;  // that the shard waits for, by tag
