@@ -101,10 +101,12 @@ bool Shard::Balance(PageCount most_drops) {
   }
   const PageCount still_wanted = std::min(MemoryWanted(), most_drops);
   if (!standby_.empty()) progress |= DropOldest(nullptr, still_wanted);
+  // Without MOVE first: pages that are written from where they are would take all the buffers.
+  if (!options_.use_move) progress |= WriteParked();
   if (const PageCount more = ToBeParked(); more.value() > 0) {
     progress |= TrimWorkingSet(more, Victims::kAll);
   }
-  while (writes_ < kMostWrites && IsWorthWriting() && StartWrite()) progress = true;
+  progress |= WriteParked();
   if (!progress && wanted.value() > 0) AskPeers();
   // Where nothing is left to free, nobody waits and the limit holds, the next fault tries again.
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
@@ -132,6 +134,13 @@ bool Shard::IsWorthWriting() const {
   const bool is_short = ledger_.free() + standby_.count() < wanted;
   if (!options_.use_move) return is_short;
   return is_short && (writes_ == 0 || WritesAreStuck());
+}
+
+// Returns whether any write was begun.
+bool Shard::WriteParked() {
+  bool any = false;
+  while (writes_ < kMostWrites && IsWorthWriting() && StartWrite()) any = true;
+  return any;
 }
 
 // How many pages should leave the working set: until as many are parked as memory is wanted for,

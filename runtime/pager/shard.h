@@ -402,6 +402,7 @@ class Shard {
   PageCount LowMark() const;
   PageCount MemoryWanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsWorthWriting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WriteParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFreeSlots() const;
   bool IsOverLimit() const;
