@@ -130,8 +130,7 @@ void Shard::SubmitWrite(uint32_t index) {
   USERPAGER_SYNC_POINT("page_out:write_submitted", AddressOf(transfer.pages[0]));
 }
 
-// The road without MOVE, and for pages that get no second chance. Returns how many pages have left
-// or are on their way.
+// The road without MOVE. Returns how many pages have left or are on their way.
 PageCount Shard::EvictInPlace(Stripe& stripe, PageRange run) {
   PageCount gone;
   PageIndex page = run.begin;

@@ -31,10 +31,8 @@ class Crowd : public GatedPager {
   void SetUp() override {
     GatedPager::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    ASSERT_EQ((*pager_)->SetMemoryLimit(kLimit), 0);
-    vad_ = ReserveFilled(kPages);
+    vad_ = ReservePushedOut(kPages, kLimit);
     ASSERT_NE(vad_, nullptr);
-    ASSERT_TRUE(pager_->PushOut(*vad_));
     SyncPoints::Set("page_out:moved", [this](uint64_t address) {
       parked_ += vad_->range.Contains(PageOf(address));
     });

@@ -1,7 +1,5 @@
 // Readahead for who goes through memory page by page, and none for who seems to; and what streams
 // read does not take the place of what was there before.
-#include <vector>
-
 #include "gtest/gtest.h"
 #include "tests/support/gated_pager.h"
 
@@ -20,10 +18,8 @@ class ReadAhead : public GatedPager {
   void SetUp() override {
     GatedPager::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    ASSERT_EQ((*pager_)->SetMemoryLimit(kLimit), 0);
-    vad_ = ReserveFilled(kPages);
+    vad_ = ReservePushedOut(kPages, kLimit);
     ASSERT_NE(vad_, nullptr);
-    ASSERT_TRUE(pager_->PushOut(*vad_));
   }
 
   PageIndex PageAt(uint64_t i) const { return vad_->range.begin + PageCount(i); }

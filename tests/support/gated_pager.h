@@ -75,6 +75,15 @@ class GatedPager : public testing::Test, public testing::WithParamInterface<Road
     for (uint64_t i = 0; vad != nullptr && i < pages; ++i) Fill(vad->range.begin + PageCount(i));
     return vad;
   }
+  // Pages with content that are in the page file alone, under that memory limit. nullptr after a
+  // test failure.
+  Vad* ReservePushedOut(uint64_t pages, PageCount limit) {
+    EXPECT_EQ((*pager_)->SetMemoryLimit(limit), 0);
+    Vad* vad = ReserveFilled(pages);
+    const bool is_out = vad != nullptr && pager_->PushOut(*vad);
+    EXPECT_TRUE(is_out);
+    return is_out ? vad : nullptr;
+  }
   static void Fill(PageIndex page) { stress::FillPage(WordsOf(page), 7, 1); }
   static bool IsFilled(PageIndex page) {
     return stress::FirstWrongWord(WordsOf(page), 7, 1) == stress::kWordsInPage;
