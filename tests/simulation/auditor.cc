@@ -216,6 +216,12 @@ void Auditor::Own(SlotIndex slot) {
   if (slot.value() > machine_.store.base()) ++owned_count_;
 }
 
+bool Auditor::IsReadBy(uint32_t index, PageIndex page) {
+  const Reservation* reservation = machine_.Find(page);
+  const Pte pte = reservation == nullptr ? Pte() : reservation->Load(page);
+  return pte.state() == PageState::kReading && pte.io() == index;
+}
+
 void Auditor::OwnSlotsOfTransfers(unsigned shard) {
   TransferTable& transfers = ShardTestPeer::Transfers(machine_.shard(shard));
   for (uint32_t index = 1; index <= transfers.most(); ++index) {
@@ -223,8 +229,11 @@ void Auditor::OwnSlotsOfTransfers(unsigned shard) {
     if (transfer.kind == TransferKind::kFree) continue;
     for (unsigned i = 0; i < transfer.count; ++i) {
       Own(transfer.slot(i));
-      if (transfer.kind == TransferKind::kRead) {
-        read_from_[transfer.pages[i].value()] = transfer.slot(i);
+      const PageIndex page = transfer.pages[i];
+      // Of the reads of one page, that which the page waits for: it may have been given back and
+      // written anew while an older one is under way.
+      if (transfer.kind == TransferKind::kRead && IsReadBy(index, page)) {
+        read_from_[page.value()] = transfer.slot(i);
       }
     }
   }

@@ -43,6 +43,7 @@ class Auditor {
   void CheckSlots();
   uint64_t CountKept() const;
   void OwnSlotsOfTransfers(unsigned shard);
+  bool IsReadBy(uint32_t index, PageIndex page);
   void Own(SlotIndex slot);
 
   Machine& machine_;

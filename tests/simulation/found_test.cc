@@ -75,8 +75,9 @@ class Found : public testing::Test {
     PageBytes* contents = nullptr;
     const TouchOutcome outcome = machine_->platform.Touch(page, write, &contents);
     if (outcome == TouchOutcome::kDone && write) {
-      contents->words[PlaceOfWord(0)] = page.value();
-      machine_->Find(page)->At(page).words[0] = page.value();
+      const uint64_t value = machine_->next_value++;
+      contents->words[PlaceOfWord(0)] = value;
+      machine_->Find(page)->At(page).words[0] = value;
     }
     if (outcome != TouchOutcome::kMissing && outcome != TouchOutcome::kWriteProtected) {
       return outcome;
@@ -112,6 +113,37 @@ class Found : public testing::Test {
     machine_->ledger.Return(others);
     EXPECT_TRUE(StoreThrough(first_of_second));
     return got;
+  }
+
+  // The number of the transfer that reads the page, which is in its slot, for a thread that does
+  // not wait.
+  uint32_t BeginRead(PageIndex page) {
+    EXPECT_EQ(Store(page, false), TouchOutcome::kMissing);
+    machine_->ReadMessages();
+    for (unsigned turn = 0; turn < kMostTurns && StateOf(page) != PageState::kReading; ++turn) {
+      machine_->store.EndWrites();
+      machine_->Turn();
+    }
+    machine_->platform.Interrupt(0);
+    EXPECT_EQ(StateOf(page), PageState::kReading);
+    return stripe().Load(page).io();
+  }
+  // Stores to the page, and to new ones from `next` on until it is in a slot. The device reads
+  // nothing meanwhile.
+  void StoreAndPageOut(PageIndex page, PageIndex next) {
+    bool stored = false;
+    for (unsigned turn = 0; turn < kMostTurns && StateOf(page) != PageState::kPagedOut; ++turn) {
+      if (!machine_->platform.IsAsleep(0) && Store(stored ? next : page) == TouchOutcome::kDone) {
+        if (stored) ++next;
+        stored = true;
+      }
+      if (machine_->platform.has_messages()) machine_->ReadMessages();
+      machine_->store.EndWrites();
+      machine_->Turn();
+      machine_->PassTime(kMillisecond);
+    }
+    if (machine_->platform.IsAsleep(0)) machine_->platform.Interrupt(0);
+    EXPECT_EQ(StateOf(page), PageState::kPagedOut);
   }
 
   // Stores until a page is being written in place, whose memory the device has.
@@ -309,6 +341,29 @@ TEST_F(Found, AChildLetsGoOfAFileThatOnlyItsParentsWritesWereUsing) {
   EXPECT_EQ(found, "");
   EXPECT_EQ(family.forks(), 1u);
   family.End();
+}
+
+// The page is given back while it is read, written anew and paged out, and read once more: the
+// auditor took what the first read has for the page, where that had the greater number.
+TEST_F(Found, TheAuditorLooksWhereAPageIsReadFromThatIsReadTwice) {
+  Build(false, 64, 400);
+  Auditor auditor(*machine_);
+  const PageIndex other = kFirst;
+  const PageIndex page = kFirst + PageCount(10);
+  StoreUntilUsed(40);
+  StoreAndPageOut(page, kFirst + PageCount(100));
+  ASSERT_EQ(StateOf(other), PageState::kPagedOut);
+  (void)BeginRead(other);
+  const uint32_t first = BeginRead(page);
+  machine_->store.EndOldest();
+  shard().DiscardPages(stripe(), One(page));
+  machine_->Find(page)->At(page).words.fill(0);
+  StoreAndPageOut(page, kFirst + PageCount(250));
+  const uint32_t second = BeginRead(page);
+  ASSERT_LT(second, first);
+  // Contents are not looked at each time.
+  for (unsigned i = 0; i < kMostTurns; ++i) auditor.Check();
+  EXPECT_EQ(machine_->verdict.what(), "");
 }
 
 // The pages of one shard have taken all memory, and are not used any more. The canary is a shard

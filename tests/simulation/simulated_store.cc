@@ -137,6 +137,17 @@ void SimulatedStore::HoldAll() {
   }
 }
 
+void SimulatedStore::EndWrites() {
+  for (Transfer& transfer : transfers_) {
+    if (transfer.direction == IoDirection::kWrite) End(transfer);
+  }
+}
+
+void SimulatedStore::End(Transfer& transfer) {
+  if (transfer.step == Step::kSent) Hold(transfer);
+  if (transfer.step == Step::kHeld) Move(transfer);
+}
+
 // From here on what the program does to the mapping does not concern the device.
 void SimulatedStore::Hold(Transfer& transfer) {
   transfer.step = Step::kHeld;

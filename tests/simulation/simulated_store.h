@@ -34,6 +34,10 @@ class SimulatedStore {
   void Advance();
   // The device takes hold of the memory of all transfers.
   void HoldAll();
+  // Writes overtake all reads.
+  void EndWrites();
+  // The transfer that was sent first is done.
+  void EndOldest() { End(transfers_.front()); }
   // Up to `most` of the shard's transfers that are done, in any order.
   std::vector<IoCompletion> TakeCompletions(unsigned shard, size_t most);
 
@@ -116,6 +120,7 @@ class SimulatedStore {
   Fate DrawFate(IoDirection direction);
   void Hold(Transfer& transfer);
   void Move(Transfer& transfer);
+  void End(Transfer& transfer);
   void Read(Transfer& transfer);
   void Write(Transfer& transfer);
   void LetGo(const Transfer& transfer);
