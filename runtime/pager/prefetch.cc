@@ -18,7 +18,7 @@ constexpr unsigned kPagesEachStep = 512;
 bool Shard::AdvancePrefetch(BringInRequest& request) {
   ReadReason reason;
   reason.parks = true;
-  const uint64_t most = std::clamp<uint64_t>(buffers_.pages().value() / 2, 1, kTransferPages);
+  const uint64_t most = LongestRead(buffers_);
   for (unsigned i = 0; i < kPagesEachStep / kTransferPages; ++i) {
     // What belongs to other shards, or to nobody, is passed over.
     const auto entry = stripes_.FindAtOrAfter(request.range.begin);

@@ -13,6 +13,11 @@ namespace {
 constexpr unsigned kTransfersKept = 32;
 constexpr uint64_t kBufferShareKept = 8;  // one in so many
 
+// In the page file alone, and to be read for whoever may access it.
+bool IsPagedOut(Pte pte) {
+  return pte.state() == PageState::kPagedOut && pte.protection().AllowsAccess();
+}
+
 }  // namespace
 
 // Who goes through memory page by page touches each marker. Threads that touch pages here and there
@@ -64,7 +69,7 @@ size_t Shard::FindPagedOut(const Stripe& stripe, const PageSeries& series,
   for (uint64_t i = 0; i < series.count && count < found.size(); ++i) {
     const PageIndex page = series.At(i);
     const Pte pte = stripe.Load(page);
-    if (pte.state() != PageState::kPagedOut || !pte.protection().AllowsAccess()) continue;
+    if (!IsPagedOut(pte)) continue;
     found[count++] = {pte.slot(), page};
   }
   return count;
@@ -182,7 +187,7 @@ Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
                          plan.ahead.first + PageCount(1) == fault.page);
   if (adjacent) {
     PageSeries first = plan.ahead;
-    first.count = taken = std::min<uint64_t>(first.count, kTransferPages - 1);
+    first.count = taken = std::min(first.count, LongestRead(buffers_) - 1);
     count += FindPagedOut(stripe, first, std::span(pages).subspan(1));
   }
   ReadReason reason;
@@ -193,7 +198,14 @@ Shard::Answer Shard::StartRead(Stripe& stripe, const Fault& fault) {
     read_streams_.OnBegun(0);
     return Answer::kNoMemory;
   }
-  if (plan.ahead.count > taken) ReadAhead(stripe, plan, taken);
+  uint64_t begun = 0;
+  while (begun < taken && !IsPagedOut(stripe.Load(plan.ahead.At(begun)))) ++begun;
+  if (begun < taken) {
+    // There was not enough for all of it: the rest is planned again.
+    read_streams_.OnBegun(begun);
+  } else if (plan.ahead.count > taken) {
+    ReadAhead(stripe, plan, taken);
+  }
   return Answer::kUnderWay;
 }
 
@@ -206,7 +218,7 @@ void Shard::ReadAhead(Stripe& stripe, const ReadStreams::Plan& plan, uint64_t be
     PageInSlot pages[kTransferPages];
     PageSeries part = plan.ahead;
     part.first = plan.ahead.At(begun);
-    part.count = std::min<uint64_t>(plan.ahead.count - begun, kTransferPages);
+    part.count = std::min(plan.ahead.count - begun, LongestRead(buffers_));
     const size_t count = FindPagedOut(stripe, part, pages);
     if (count > 0 && !ReadPages(stripe, std::span(pages, count), reason)) break;
     begun += part.count;

@@ -7,6 +7,7 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "runtime/base/arena.h"
@@ -25,6 +26,11 @@ enum class TransferKind : uint8_t {
 inline constexpr unsigned kTransferPages = 64;
 // Under way at a time, of one shard.
 inline constexpr unsigned kTransfers = 128;
+
+// Pages that a read brings at most for which nobody waits: it leaves buffers to others.
+inline uint64_t LongestRead(const BufferPool& buffers) {
+  return std::clamp<uint64_t>(buffers.pages().value() / 2, 1, kTransferPages);
+}
 
 // Page i of the transfer belongs to slot first_slot + i. Whether a page still takes part is decided
 // at completion: its PTE names the transfer (Reading), or the frame (Writing), or the frame names

@@ -90,7 +90,7 @@ uint64_t ReadStreams::LeftOf(const Stream& stream) const {
 
 // The next window is planned where no more than this is left.
 uint64_t ReadStreams::LeftToPlan(const Stream& stream, Touch touch) const {
-  if (IsAtFullLength(stream)) return kWindowsLeft * stream.window;
+  if (IsAtFullLength(stream)) return std::min(kWindowsLeft * stream.window, most_);
   return touch == Touch::kAwaits ? stream.window : stream.window / 2;
 }
 
@@ -154,7 +154,7 @@ ReadStreams::Plan ReadStreams::OnArrived(PageIndex page, PageRange within) {
   current_ = nullptr;
   for (Stream& stream : streams_) {
     if (stream.window == 0 || !IsAtFullLength(stream) || !IsPlanned(stream, page)) continue;
-    if (LeftOf(stream) <= kWindowsLeft * stream.window) {
+    if (LeftOf(stream) <= LeftToPlan(stream, Touch::kSeen)) {
       PlanNext(stream, kArrivedWindow, within, &plan);
     }
     return plan;

@@ -6,8 +6,9 @@
 // is planned at once: then two are under way. A stream of pages that follow one another, once its
 // windows are as long as they become, has up to seven: each part that arrives makes room for the
 // next, so that the disk reads while what it has read is installed. (What is under way at a time is
-// bounded by the buffers.) What leaves memory unused halves the longest window, what is used
-// doubles it again.
+// bounded by the buffers. Where memory is small it has two: of more, some would leave again before
+// the stream comes.) What leaves memory unused halves the longest window, what is used doubles it
+// again.
 //
 // A touch of a page that is in memory cannot be seen. So the shard reports each touch of a page
 // that was missing or still on its way, and keeps one page in the middle of each window, the
@@ -65,7 +66,7 @@ class ReadStreams {
   void OnBegun(uint64_t count);
   void OnUsed(uint64_t pages);
   void OnWasted(uint64_t pages);
-  // What memory allows: no window is longer.
+  // What memory allows: no window is longer, and no more is left where one more is planned.
   void set_most(uint64_t pages) { most_ = pages; }
 
  private:
@@ -109,7 +110,7 @@ class ReadStreams {
   Stream* touched_ = nullptr;  // of the last touch
   Stream* current_ = nullptr;  // of the last plan
   PageSeries planned_;
-  uint64_t most_ = kLongestWindow;
+  uint64_t most_ = UINT64_MAX;
   uint64_t longest_ = kLongestWindow;  // as far as readahead has been of use
   uint64_t used_ = 0;                  // since longest_ was changed
   uint64_t wasted_ = 0;

@@ -77,6 +77,19 @@ TEST_P(PageIn, ReadaheadGoesOnWhereItRanOutOfBuffers) {
   EXPECT_TRUE(IsSound());
 }
 
+// Also where there are few buffers: a window is read in parts for which they suffice.
+TEST_P(PageIn, ReadaheadIsOfUseUnderEveryLimit) {
+  for (const uint64_t limit : {256, 512, 1024, 2048, 4096, 8192}) {
+    const uint64_t pages = limit / 4;
+    ASSERT_NO_FATAL_FAILURE(PrepareOut(pages, PageCount(limit)));
+    const uint64_t faults = HardFaults();
+    for (uint64_t i = 0; i < pages; ++i) EXPECT_TRUE(IsRight(i)) << i;
+    EXPECT_LE(HardFaults() - faults, pages / 8) << limit;
+    pager_->Release(vad_);
+  }
+  EXPECT_TRUE(IsSound());
+}
+
 // Faults need not wait until all is done that has come; and that is done in the next turns, without
 // anything else that has to come.
 TEST_P(PageIn, ATurnDoesOnlyPartOfMuchThatHasCome) {

@@ -34,13 +34,25 @@ class ReadAhead : public GatedPager {
     const uint64_t before = Ahead();
     EXPECT_TRUE(IsFilled(PageAt(i))) << i;
     const uint64_t ahead = Ahead() - before;
-    EXPECT_TRUE(Eventually([&] {
-      for (uint64_t k = 0; k < kLooked; ++k) {
-        if (vad_->Load(PageAt(k)).state() == PageState::kReading) return false;
+    EXPECT_TRUE(HaveCome(0, kLooked));
+    return ahead;
+  }
+  // Whether so many pages from that one on are not being read, after a while.
+  bool HaveCome(uint64_t first, uint64_t count) {
+    return Eventually([&] {
+      for (uint64_t i = first; i < first + count; ++i) {
+        if (vad_->Load(PageAt(i)).state() == PageState::kReading) return false;
       }
       return true;
-    }));
-    return ahead;
+    });
+  }
+  // Prefetches pages one by one, which keep their buffers until reads are let go.
+  void HoldBuffersFor(uint64_t first, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+      gate_->HoldNext(IoDirection::kRead);
+      (*pager_)->Prefetch(PageRange(PageAt(first + i), PageCount(1)));
+      ASSERT_TRUE(Eventually([&] { return gate_->held_reads() == i + 1; }));
+    }
   }
   uint64_t HardFaults() {
     pager_->Turn();
@@ -68,6 +80,19 @@ TEST_P(ReadAhead, EndsWhereTheMarkerWasPassedOver) {
   EXPECT_EQ(AheadOf(9), 0u);
   // What follows is a new one.
   EXPECT_EQ(AheadOf(10), 4u);
+  EXPECT_TRUE(IsSound());
+}
+
+// It is not left out, to be asked for page by page.
+TEST_P(ReadAhead, WhatBuffersDidNotSufficeForIsPlannedAgain) {
+  // But for those that are kept for what somebody waits for.
+  constexpr unsigned kBuffers = kLimit.value() / 32;
+  ASSERT_NO_FATAL_FAILURE(HoldBuffersFor(kLooked, kBuffers - kBuffers / 8));
+  EXPECT_EQ(AheadOf(0), 0u);
+  EXPECT_EQ(AheadOf(1), 0u);
+  OpenGates();
+  EXPECT_TRUE(HaveCome(kLooked, kBuffers));
+  EXPECT_GT(AheadOf(2), 0u);
   EXPECT_TRUE(IsSound());
 }
 

@@ -260,5 +260,25 @@ TEST(ReadStreams, WasteShortensTheWindowsAndUseLengthensThem) {
   EXPECT_EQ(longest(kMiddle + PageCount(40000)), 16u);
 }
 
+// What is read ahead would take the place of what is used.
+TEST(ReadStreams, NoMoreThanMemoryAllowsIsLeftWhereOneMoreWindowIsPlanned) {
+  for (const uint64_t most : {32, 128, 1024}) {
+    ReadStreams streams;
+    streams.set_most(most);
+    Reader reader(streams, kThread);
+    reader.Run(kMiddle, 1, 2000);
+    const uint64_t window = std::min(most, ReadStreams::kLongestWindow);
+    EXPECT_EQ(reader.windows().back(), window);
+    uint64_t left = 0;
+    PageSeries ahead = streams.OnTouch(kThread, kMiddle + PageCount(reader.brought()), kAll).ahead;
+    while (ahead.count > 0) {
+      left += ahead.count;
+      ahead = streams.OnArrived(ahead.At(ahead.count - 1), kAll).ahead;
+    }
+    EXPECT_GT(left, most);
+    EXPECT_LE(left, most + window);
+  }
+}
+
 }  // namespace
 }  // namespace userpager
