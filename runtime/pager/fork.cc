@@ -122,7 +122,7 @@ void Shard::EndInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 SlotIndex Shard::FillPage(Stripe& stripe, PageIndex page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const Pte pte = stripe.Load(page);
   // The kernel copies guards; what is not there must be open to be filled.
-  if (pte.trapped() && !pte.mapped()) Untrap(stripe, page);
+  if (!pte.mapped()) Untrap(stripe, page);
   switch (pte.state()) {
     case PageState::kModified:
     case PageState::kWriting:

@@ -80,7 +80,7 @@ void Shard::UnhidePages(Stripe& stripe, PageRange range) {
     LockHolder hold(mutex_);
     for (PageIndex p = group.begin; p < group.end; ++p) {
       const Pte pte = stripe.Load(p);
-      if (pte.mapped() && pte.trapped() && pte.protection().AllowsAccess()) Untrap(stripe, p);
+      if (pte.mapped() && pte.protection().AllowsAccess()) Untrap(stripe, p);
     }
     page = stripe.NextTouched(group.end, range.end);
   }
@@ -110,7 +110,7 @@ void Shard::SetProtection(Stripe& stripe, PageRange range, Protection protection
 void Shard::ProtectPage(Stripe& stripe, PageIndex page, Protection protection) {
   const Pte before = stripe.Load(page);
   if (!before.committed()) {
-    if (before.trapped()) Untrap(stripe, page);
+    Untrap(stripe, page);
     SetPte(stripe, page, Pte(PageState::kDemandZero, protection));
     return;
   }
@@ -124,7 +124,7 @@ void Shard::ProtectPage(Stripe& stripe, PageIndex page, Protection protection) {
   Pte pte = stripe.Load(page).With(protection);
   if (!protection.AllowsAccess()) pte = pte.WithLocked(false).WithHolds(0);
   KeepPage(stripe, page, pte);
-  if (pte.trapped()) Untrap(stripe, page);
+  Untrap(stripe, page);
   if (pte.state() == PageState::kActiveDirty && stripe.OpensToStores(pte) &&
       !before.protection().AllowsWrite()) {
     LiftProtection(PageRange(page, PageCount(1)));

@@ -255,7 +255,7 @@ PageRange Shard::ColdRun(Stripe& stripe, PageIndex page) {
 // The run is no longer to be chosen, and keeps its memory until DropClean.
 void Shard::LeaveTogether(Stripe& stripe, PageRange run) {
   for (PageIndex page = run.begin; page < run.end; ++page) {
-    if (stripe.Load(page).trapped()) Untrap(stripe, page);
+    Untrap(stripe, page);
     const Pte pte = stripe.Load(page);
     SetPte(stripe, page, LeaveWorkingSet(pte.frame(), pte));
   }
@@ -263,9 +263,7 @@ void Shard::LeaveTogether(Stripe& stripe, PageRange run) {
 
 // Moves pages that are mapped into the parking area. Returns how many are there now.
 PageCount Shard::Park(Stripe& stripe, PageRange run) {
-  for (PageIndex page = run.begin; page < run.end; ++page) {
-    if (stripe.Load(page).trapped()) Untrap(stripe, page);
-  }
+  for (PageIndex page = run.begin; page < run.end; ++page) Untrap(stripe, page);
   return options_.use_move ? ParkByMove(stripe, run) : ParkByCopy(stripe, run);
 }
 

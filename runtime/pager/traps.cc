@@ -44,19 +44,17 @@ void Shard::SetTrap(Stripe& stripe, PageIndex page) {
                     " mappings; raise vm.max_map_count)", error);
     SetPte(stripe, page, pte.WithTrapped(true).WithQueued(false));
     const PageIndex oldest = traps_.Push(page);
-    if (Stripe* owner = stripes_.Find(oldest);
-        owner != nullptr && oldest != page && owner->Load(oldest).trapped()) {
-      Untrap(*owner, oldest);
-    }
+    Stripe* owner = stripes_.Find(oldest);
+    if (owner != nullptr && oldest != page) Untrap(*owner, oldest);
   }
 }
 
-// Undoes Trap. A page that was hidden in place (HideInPlace) stays hidden while its protection
-// allows no access.
+// Undoes Trap, if the page has one. A page that was hidden in place (HideInPlace) stays hidden
+// while its protection allows no access.
 void Shard::Untrap(Stripe& stripe, PageIndex page) {
   const Pte pte = stripe.Load(page);
   const PageRange one(page, PageCount(1));
-  if (pte.mapped() && !pte.protection().AllowsAccess()) return;
+  if (!pte.trapped() || (pte.mapped() && !pte.protection().AllowsAccess())) return;
   const bool guarded = !pte.mapped() && options_.features.guard;
   Errno error = guarded ? platform_.RemoveGuard(page) : 0;
   if (error == 0 && (!guarded || traps_by_access_)) {

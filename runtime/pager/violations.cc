@@ -34,7 +34,7 @@ Violation Shard::Judge(PageIndex page, AccessKind access) {
   }
   if (!pte.protection().Allows(access)) return {ViolationKind::kForbidden};
   if (pte.state() == PageState::kLost) return {ViolationKind::kLost, pte.lost_reason()};
-  if (pte.trapped()) Untrap(*stripe, page);
+  Untrap(*stripe, page);
   return {ViolationKind::kAllowed};
 }
 

@@ -138,7 +138,7 @@ PageCount Shard::EvictInPlace(Stripe& stripe, PageRange run) {
     const bool clean = stripe.Load(page).state() == PageState::kActiveClean;
     PageIndex end = page;
     while (end < run.end && (stripe.Load(end).state() == PageState::kActiveClean) == clean) {
-      if (stripe.Load(end).trapped()) Untrap(stripe, end);
+      Untrap(stripe, end);
       ++end;
     }
     const PageRange part(page, end);

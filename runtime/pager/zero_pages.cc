@@ -16,7 +16,7 @@ namespace userpager {
 void Shard::MarkForeign(Stripe& stripe, PageRange range, bool foreign) {
   LockHolder hold(mutex_);
   for (PageIndex page = range.begin; page < range.end; ++page) {
-    if (stripe.Load(page).trapped()) Untrap(stripe, page);
+    Untrap(stripe, page);
     const Pte pte = stripe.Load(page);
     USERPAGER_CHECK(!pte.committed(), "a committed page was given up", AddressOf(page));
     SetPte(stripe, page, pte.WithForeign(foreign));

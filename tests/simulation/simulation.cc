@@ -253,8 +253,8 @@ std::string Simulation::TellWaits() {
 
 // ---- The end. ----
 
-// One event that brings the run nearer to its end; false where there is none. Time passes as ever: a
-// shard that waits until it writes again goes on meanwhile.
+// One event that brings the run nearer to its end; false where there is none. Time passes as ever:
+// a shard that waits until it writes again goes on meanwhile.
 bool Simulation::FinishOne() {
   machine_.PassTime(machine_.dice.Below(kLongestEventNs));
   const bool threads_left =
