@@ -34,7 +34,7 @@ class Found : public testing::Test {
     scenario_.threads = 1;
     scenario_.file_pages = 256;
     scenario_.platform = PlatformFaults();
-    scenario_.store = StoreFaults();
+    scenario_.store = store_faults_;
     machine_ = std::make_unique<Machine>(scenario_);
     const PageRange range(kFirst, PageCount(pages));
     const Cut cut{PageCount((pages + shards - 1) / shards), shards};
@@ -176,7 +176,16 @@ class Found : public testing::Test {
   }
   void ForgetAll() { shard().DiscardPages(stripe(), stripe().range); }
 
+  uint64_t Count(PageState state) {
+    uint64_t count = 0;
+    for (PageIndex page = stripe().range.begin; page < stripe().range.end; ++page) {
+      count += StateOf(page) == state;
+    }
+    return count;
+  }
+
   Scenario scenario_{1};
+  StoreFaults store_faults_;
   std::unique_ptr<Machine> machine_;
 };
 
@@ -341,6 +350,36 @@ TEST_F(Found, AChildLetsGoOfAFileThatOnlyItsParentsWritesWereUsing) {
   EXPECT_EQ(found, "");
   EXPECT_EQ(family.forks(), 1u);
   family.End();
+}
+
+// A write has failed, and the next one comes later: until then what is parked is no nearer to free
+// memory, and where most other pages are pinned it is what somebody has just fetched back.
+TEST_F(Found, WhatCannotBeWrittenYetIsNotParked) {
+  store_faults_.fail_write = 1000;
+  scenario_.most_bad_writes = 1;
+  Build(true, 64, 200);
+  PageIndex next = kFirst;
+  for (; machine_->store.faults() == 0 || machine_->store.is_busy(); ++next) {
+    ASSERT_TRUE(StoreThrough(next));
+  }
+  const PageIndex end = next;
+  ASSERT_GT(Count(PageState::kModified), 0u);
+  // No time passes.
+  const auto turn = [this] {
+    if (machine_->platform.has_messages()) machine_->ReadMessages();
+    machine_->KickAll();
+    machine_->Turn();
+  };
+  for (PageIndex page = kFirst; page < end; ++page) {
+    for (unsigned i = 0; i < kMostTurns && StateOf(page) == PageState::kModified; ++i) {
+      if (!machine_->platform.IsAsleep(0)) (void)Store(page);
+      turn();
+    }
+  }
+  for (unsigned i = 0; i < kMostTurns; ++i) turn();
+  EXPECT_EQ(Count(PageState::kModified), 0u);
+  EXPECT_FALSE(machine_->store.is_busy());
+  for (; next < stripe().range.end; ++next) ASSERT_TRUE(StoreThrough(next));
 }
 
 // The page is given back while it is read, written anew and paged out, and read once more: the
