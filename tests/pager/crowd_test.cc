@@ -111,15 +111,18 @@ uint64_t Waiting() {
 }
 
 TEST_P(Crowd, WhatOneAsksForNextIsBegunBeforeAllOthersAreAnswered) {
-  constexpr uint64_t kApart = kPages / (2 * kCrowd);
+  // In no equal steps, and in longer ones than those of streams: not even if nobody knew whose faults
+  // they are would some be read ahead.
+  const auto scattered = [this](uint64_t i) {
+    return vad_->range.begin + PageCount(i * kPages / (2 * kCrowd) + i * i);
+  };
   pager_->Turn();
   gate_->HoldReads();
   std::vector<std::unique_ptr<PendingAccess>> readers;
   std::vector<PageIndex> seconds;
   for (unsigned i = 0; i < kCrowd; ++i) {
-    // Far from each other: nobody seems to be a stream.
-    const PageIndex first = vad_->range.begin + PageCount(i * kApart);
-    seconds.push_back(first + PageCount(kCrowd * kApart));
+    const PageIndex first = scattered(i);
+    seconds.push_back(scattered(kCrowd + i));
     readers.push_back(std::make_unique<PendingAccess>([first, second = seconds.back()] {
       (void)TryRead(PointerTo(first));
       return TryRead(PointerTo(second));
