@@ -79,7 +79,7 @@ TEST_P(PageIn, ReadaheadGoesOnWhereItRanOutOfBuffers) {
 
 // Also where there are few buffers: a window is read in parts for which they suffice.
 TEST_P(PageIn, ReadaheadIsOfUseUnderEveryLimit) {
-  for (const uint64_t limit : {256, 512, 1024, 2048, 4096, 8192}) {
+  for (const uint64_t limit : {256u, 512u, 1024u, 2048u, 4096u, 8192u}) {
     const uint64_t pages = limit / 4;
     ASSERT_NO_FATAL_FAILURE(PrepareOut(pages, PageCount(limit)));
     const uint64_t faults = HardFaults();

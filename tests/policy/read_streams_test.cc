@@ -262,7 +262,7 @@ TEST(ReadStreams, WasteShortensTheWindowsAndUseLengthensThem) {
 
 // What is read ahead would take the place of what is used.
 TEST(ReadStreams, NoMoreThanMemoryAllowsIsLeftWhereOneMoreWindowIsPlanned) {
-  for (const uint64_t most : {32, 128, 1024}) {
+  for (const uint64_t most : {32u, 128u, 1024u}) {
     ReadStreams streams;
     streams.set_most(most);
     Reader reader(streams, kThread);
