@@ -334,6 +334,28 @@ TEST_P(Child, IsNotFilledFromAFileThatHoldsSomethingElse) {
   EXPECT_TRUE(IsSound());
 }
 
+// A child that reads from its parent's file loses what that has lost, and nothing else of it.
+TEST_P(Child, LosesThePageAloneThatItsParentsFileHasLost) {
+  Vad* vad = ReserveFilled(kPages);
+  ASSERT_TRUE(pager_->PushOut(*vad));
+  const PageIndex lost = vad->range.begin + PageCount(kPages / 2);
+  const SlotIndex slot = vad->Load(lost).slot();
+  const PageFile& file = (*pager_)->page_file();
+  ASSERT_NO_FATAL_FAILURE(CorruptSlot(file, slot));
+  const std::string end = EndOf(Fork([&]() -> std::string {
+    if (TryRead(PointerTo(lost)).signal != SIGBUS) return "it has something else";
+    for (PageIndex page = vad->range.begin; page < vad->range.end; ++page) {
+      if (page != lost && !IsFilled(page)) return "another page is wrong";
+    }
+    return IsSound() ? "all others are right" : "it is inconsistent";
+  }));
+  EXPECT_NE(end.find("lost the page"), std::string::npos) << end;
+  EXPECT_NE(end.find("all others are right"), std::string::npos) << end;
+  ASSERT_NO_FATAL_FAILURE(CorruptSlot(file, slot));
+  EXPECT_EQ(WhatIsWrong(vad), "");
+  EXPECT_TRUE(IsSound());
+}
+
 // Where the program has mapped something of its own, the child has that, and a pager of the rest.
 TEST_P(Child, HasWhatTheProgramHasMappedOverSomePages) {
   constexpr uint64_t kWhole = kGranularityPages;

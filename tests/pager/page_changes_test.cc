@@ -92,6 +92,37 @@ TEST_P(PageChanges, PagesThatCannotAllBeHiddenStayAsTheyWere) {
   EXPECT_TRUE(pager_->CheckConsistency());
 }
 
+// A page that is hidden where it is stays so where another cannot be hidden as well, and is not
+// tried to be moved away: it cannot leave.
+TEST_P(PageChanges, WhatIsHiddenInPlaceStaysSo) {
+  Vad* vad = ReserveFilled(4);
+  const PageRange locked = Part(vad, 1, 3);
+  const PageIndex hidden = locked.begin;
+  if (syscall(SYS_mlock, PointerTo(locked.begin), BytesOf(locked.count())) != 0) {
+    GTEST_SKIP() << "mlock is not allowed here";
+  }
+  {
+    std::lock_guard hold(pager_.tree_lock());
+    ASSERT_EQ(pager_->Protect(*vad, PageRange(hidden, PageCount(1)), kNoAccess), 0);
+    if (!vad->Load(hidden).mapped()) {
+      GTEST_SKIP() << "without UFFDIO_MOVE it is copied and discarded";
+    }
+    CallFaults::FailNth(CallKind::kProtect, 1, ENOMEM);
+    EXPECT_EQ(pager_->Protect(*vad, vad->range, kNoAccess), ENOMEM);
+    EXPECT_TRUE(CallFaults::Stop());
+  }
+  EXPECT_EQ(TryRead(PointerTo(hidden)).signal, SIGSEGV);
+  EXPECT_EQ(TryRead(PointerTo(hidden + PageCount(1))).signal, 0);
+  const uint64_t refused = pager_.Counters().pinned_pages.value();
+  std::lock_guard hold(pager_.tree_lock());
+  pager_->TrimPages(*vad, PageRange(hidden, PageCount(1)));
+  EXPECT_EQ(pager_.Counters().pinned_pages.value(), refused);
+  EXPECT_EQ(TryRead(PointerTo(hidden)).signal, SIGSEGV);
+  ASSERT_EQ(pager_->Protect(*vad, vad->range, kReadWrite), 0);
+  EXPECT_TRUE(IsFilled(vad));
+  EXPECT_TRUE(pager_->CheckConsistency());
+}
+
 TEST_P(PageChanges, ALowerMemoryLimitLeavesNothingMoreToLock) {
   const PageCount smallest = Pager::SmallestMemoryLimit(GetParam().shards);
   Vad* vad = ReserveFilled(64);

@@ -149,6 +149,27 @@ TEST_P(PageFileFailure, WritesFail) {
   EXPECT_TRUE((*pager_)->CheckConsistency());
 }
 
+// What is in memory again because its write failed may be written no more than before.
+TEST_P(PageFileFailure, WritesOfReadOnlyPagesFail) {
+  ASSERT_EQ((*pager_)->Protect(*vad_, vad_->range, kReadOnly), 0);
+  failing_->FailNextWrites(1);
+  testing::internal::CaptureStderr();
+  const bool failed =
+      pager_->PressUntil([&] { return pager_->Counters().file_write_errors.value() > 0; });
+  const std::string log = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(failed) << log;
+  uint64_t in_memory = 0;
+  for (uint64_t i = 0; i < kPages; ++i) {
+    in_memory += vad_->Load(At(i)).state() != PageState::kPagedOut;
+    EXPECT_EQ(TryWrite(PointerTo(At(i)), 1).signal, SIGSEGV) << i;
+  }
+  EXPECT_GT(in_memory, 0u);
+  EXPECT_EQ(RightPages(), kPages);
+  ASSERT_TRUE(pager_->PushOut(*vad_));
+  EXPECT_EQ(RightPages(), kPages);
+  EXPECT_TRUE((*pager_)->CheckConsistency());
+}
+
 TEST_P(PageFileFailure, ReadFailsTwiceThenWorks) {
   ASSERT_TRUE(pager_->PushOut(*vad_));
   failing_->FailNextReads(2);

@@ -200,6 +200,19 @@ TEST(ReadStreams, AMarkerThatWasPassedOverEndsTheStream) {
   EXPECT_EQ(next.count, 4u);
 }
 
+// The one that went on with the last touch ends; that touch may have been of none.
+TEST(ReadStreams, AMarkerThatWasPassedOverEndsNoOtherStream) {
+  ReadStreams streams;
+  const auto touch = [&](uint64_t i) {
+    return streams.OnTouch(kThread, kMiddle + PageCount(i), kAll).ahead;
+  };
+  (void)touch(0);
+  ASSERT_EQ(touch(1).count, 4u);
+  ASSERT_EQ(touch(100000).count, 0u);
+  streams.OnMarkerPassedOver();
+  EXPECT_EQ(touch(4).count, 8u);
+}
+
 TEST(ReadStreams, NothingIsPlannedOutside) {
   const PageRange narrow(kMiddle, PageCount(50));
   for (const int64_t stride : {1, 7}) {
