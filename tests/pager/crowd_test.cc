@@ -111,8 +111,8 @@ uint64_t Waiting() {
 }
 
 TEST_P(Crowd, WhatOneAsksForNextIsBegunBeforeAllOthersAreAnswered) {
-  // In no equal steps, and in longer ones than those of streams: not even if nobody knew whose faults
-  // they are would some be read ahead.
+  // In no equal steps, and in longer ones than those of streams: not even if nobody knew whose
+  // faults they are would some be read ahead.
   const auto scattered = [this](uint64_t i) {
     return vad_->range.begin + PageCount(i * kPages / (2 * kCrowd) + i * i);
   };
