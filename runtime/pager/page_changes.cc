@@ -79,8 +79,7 @@ void Shard::UnhidePages(Stripe& stripe, PageRange range) {
     const PageRange group = GroupOf(stripe, page, range);
     LockHolder hold(mutex_);
     for (PageIndex p = group.begin; p < group.end; ++p) {
-      const Pte pte = stripe.Load(p);
-      if (pte.mapped() && pte.protection().AllowsAccess()) Untrap(stripe, p);
+      if (stripe.Load(p).mapped()) Untrap(stripe, p);
     }
     page = stripe.NextTouched(group.end, range.end);
   }

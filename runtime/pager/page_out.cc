@@ -180,7 +180,8 @@ bool Shard::TrimWorkingSet(PageCount goal, Victims victims) {
   size_t leaving_runs = 0;
   PageCount leaving_pages;
   // Without a free slot, or while the next try after a failed write is waited for, a dirty page has
-  // nowhere to go: only clean ones are of use. The commit limit sees to it that there are some.
+  // nowhere to go: only clean ones are of use. Where slots are missing, the commit limit sees to it
+  // that there are some.
   const bool clean_only = !HasFreeSlots() || now_ns_ < next_write_ns_;
   if (!HasFreeSlots() && page_file_.usable() < page_file_.max_usable()) {
     wants_slots_.store(true, std::memory_order_relaxed);

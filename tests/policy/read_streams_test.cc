@@ -184,18 +184,20 @@ TEST(ReadStreams, ScatteredTouchesReadNothingAhead) {
   EXPECT_LT(ahead, 100u);
 }
 
+// What is planned at a touch of that page behind the middle one.
+PageSeries PlannedAt(ReadStreams& streams, uint64_t i) {
+  return streams.OnTouch(kThread, kMiddle + PageCount(i), kAll).ahead;
+}
+
 TEST(ReadStreams, AMarkerThatWasPassedOverEndsTheStream) {
   ReadStreams streams;
-  const auto touch = [&](uint64_t i) {
-    return streams.OnTouch(kThread, kMiddle + PageCount(i), kAll).ahead;
-  };
-  (void)touch(0);
-  ASSERT_EQ(touch(1).count, 4u);
-  ASSERT_EQ(touch(8).count, 8u);
+  (void)PlannedAt(streams, 0);
+  ASSERT_EQ(PlannedAt(streams, 1).count, 4u);
+  ASSERT_EQ(PlannedAt(streams, 8).count, 8u);
   streams.OnMarkerPassedOver();
   // Nor is the void plan the beginning of the next one.
   streams.OnBegun(3);
-  const PageSeries next = touch(9);
+  const PageSeries next = PlannedAt(streams, 9);
   EXPECT_EQ(next.first, kMiddle + PageCount(10));
   EXPECT_EQ(next.count, 4u);
 }
@@ -203,14 +205,11 @@ TEST(ReadStreams, AMarkerThatWasPassedOverEndsTheStream) {
 // The one that went on with the last touch ends; that touch may have been of none.
 TEST(ReadStreams, AMarkerThatWasPassedOverEndsNoOtherStream) {
   ReadStreams streams;
-  const auto touch = [&](uint64_t i) {
-    return streams.OnTouch(kThread, kMiddle + PageCount(i), kAll).ahead;
-  };
-  (void)touch(0);
-  ASSERT_EQ(touch(1).count, 4u);
-  ASSERT_EQ(touch(100000).count, 0u);
+  (void)PlannedAt(streams, 0);
+  ASSERT_EQ(PlannedAt(streams, 1).count, 4u);
+  ASSERT_EQ(PlannedAt(streams, 100000).count, 0u);
   streams.OnMarkerPassedOver();
-  EXPECT_EQ(touch(4).count, 8u);
+  EXPECT_EQ(PlannedAt(streams, 4).count, 8u);
 }
 
 TEST(ReadStreams, NothingIsPlannedOutside) {
