@@ -30,12 +30,20 @@ uffdio_range ToKernel(PageRange range) {
   return uffdio_range{AddressOf(range.begin), BytesOf(range.count())};
 }
 
-// The count that COPY and MOVE report comes first: a positive one is exact whatever the call
-// returned, and the errno of the page where it stopped shows itself when that page is tried again.
+// The count that COPY and MOVE report comes first: so many pages are done at least, whatever the
+// call returned, and the errno of the page where it stopped shows itself when that page is tried
+// again.
 RunResult Progress(int returned, int error, int64_t bytes, PageCount asked) {
   if (returned == 0) return {asked, 0};
   if (bytes > 0) return {PageCount(static_cast<uint64_t>(bytes) >> kPageShift), EAGAIN};
   return {PageCount(0), bytes < 0 ? static_cast<Errno>(-bytes) : error};
+}
+
+// As IsPresent, also where a process may not see its own pagemap (not dumpable, as after setuid).
+// What the kernel has swapped out may count as absent.
+bool IsResident(PageIndex page) {
+  unsigned char state = 0;
+  return mincore(PointerTo(page), kPageBytes, &state) == 0 && (state & 1) != 0;
 }
 
 }  // namespace
@@ -191,7 +199,35 @@ RunResult LinuxPagePlatform::CopyZeros(PageIndex to, PageCount count, InstallMod
   return {done, 0};
 }
 
+// MOVE's count is not all that it moved: 6.18 goes over a page again that changed in between, and
+// does not count what it moves then (mm/userfaultfd.c, move_pages, where the loop keeps EAGAIN). It
+// meets that at the destination next, and says EEXIST; as nothing was there before, a source that
+// is empty now tells the one from the other. So after a short count the rest is asked for again.
 RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) {
+  RunResult result{};
+  bool uncounted = false;
+  while (result.done < count && result.error == 0) {
+    const RunResult step =
+        MoveOnce(to + result.done, from + result.done, count - result.done, wake);
+    result.done += step.done;
+    if (step.done.value() > 0) continue;
+    if (step.error == EEXIST && !IsResident(from + result.done)) {
+      ++result.done;
+      uncounted = true;
+    } else {
+      result.error = step.error;
+    }
+  }
+  if (uncounted && wake == WakeMode::kWake) {
+    Wake(PageRange(to, result.done));
+  } else {
+    WakeWaiters(wake, to, result.done);
+  }
+  return result;
+}
+
+RunResult LinuxPagePlatform::MoveOnce(PageIndex to, PageIndex from, PageCount count,
+                                      WakeMode wake) {
   kernel_abi::UffdioMove request{};
   request.dst = AddressOf(to);
   request.src = AddressOf(from);
@@ -199,9 +235,7 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
   request.mode = wakes_in_kernel(wake) ? 0 : kernel_abi::kMoveDontWake;
   const int returned =
       USERPAGER_CALL(kMove, ioctl(descriptor_, kernel_abi::kUffdioMove, &request));
-  const RunResult result = Progress(returned, errno, request.move, count);
-  WakeWaiters(wake, to, result.done);
-  return result;
+  return Progress(returned, errno, request.move, count);
 }
 
 Errno LinuxPagePlatform::WriteProtect(PageRange range) {

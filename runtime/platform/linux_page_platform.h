@@ -60,6 +60,8 @@ class LinuxPagePlatform final : public PagePlatform {
 
  private:
   Errno MapZeros(LogLine* error);
+  // Moves the pages of the count that it returns, and perhaps more.
+  RunResult MoveOnce(PageIndex to, PageIndex from, PageCount count, WakeMode wake);
   size_t FindPresentOneByOne(PageRange range, std::span<PageRange> runs, PageIndex* next) const;
   Errno ChangeProtection(uffdio_writeprotect request);
   // For a call that wakes as it succeeds.

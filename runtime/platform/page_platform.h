@@ -60,7 +60,8 @@ class PagePlatform {
                          WakeMode wake) = 0;
   // As Copy, with zeros.
   virtual RunResult CopyZeros(PageIndex to, PageCount count, InstallMode mode, WakeMode wake) = 0;
-  // Moves present pages to where none are, without copying. Only where features().move.
+  // Moves present pages to where none are, without copying; `error` is why the page behind the last
+  // that moved did not. Only where features().move.
   virtual RunResult Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) = 0;
 
   // Makes stores to the present pages of the range fault, or no longer.
