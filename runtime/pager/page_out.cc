@@ -8,6 +8,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/sync_point.h"
+#include "runtime/pager/copy_charge.h"
 #include "runtime/pager/shard.h"
 #include "runtime/platform/address_map.h"
 
@@ -318,12 +319,13 @@ PageCount Shard::ParkByMove(Stripe& stripe, PageRange run) {
 }
 
 // Without MOVE: stores are held off, the page is copied, its memory given back. One more page is
-// charged while both exist.
+// charged while both exist, and longer where a write in place keeps the original.
 PageCount Shard::ParkByCopy(Stripe& stripe, PageRange run) {
   PageCount gone;
   ParkingArea* area = Parking(false);
   for (PageIndex page = run.begin; page < run.end; ++page) {
-    if (Charge(PageCount(1), true).value() == 0) break;
+    CopyCharge charge(ledger_, buffers_, platform_, writes_in_place_ == 0);
+    if (!charge.is_there()) break;
     const PageRange one(page, PageCount(1));
     const PlaceRun place = area->Allocate(PageCount(1));
     USERPAGER_SYNC_POINT("page_out:before_move", AddressOf(page));
@@ -335,7 +337,6 @@ PageCount Shard::ParkByCopy(Stripe& stripe, PageRange run) {
                   .error;
     }
     if (error != 0) {
-      ledger_.Return(PageCount(1));
       area->Free(place.first, PageCount(1));
       const Pte pte = stripe.Load(page);
       if (pte.state() == PageState::kActiveDirty && stripe.OpensToStores(pte)) {
@@ -353,8 +354,7 @@ PageCount Shard::ParkByCopy(Stripe& stripe, PageRange run) {
       const PageState state = pte.state() == PageState::kActiveClean ? PageState::kActiveClean
                                                                      : PageState::kActiveDirty;
       SetPte(stripe, page, LeaveWorkingSet(old, pte).With(state, fresh.value()));
-    } else {
-      ledger_.Return(PageCount(1));
+      charge.Keep();
     }
     USERPAGER_SYNC_POINT("page_out:moved", AddressOf(page));
     trace_.Add(TraceKind::kParked, one, now_ns_);

@@ -352,6 +352,23 @@ TEST_F(Found, AChildLetsGoOfAFileThatOnlyItsParentsWritesWereUsing) {
   family.End();
 }
 
+// After a fork MOVE refuses all pages, and these may not be written for a copy of their own: they
+// are copied, and memory is full.
+TEST_F(Found, ReadOnlyPagesFromBeforeAForkLeaveFullMemory) {
+  Build(true, 64, 100);
+  const PageRange old(kFirst, PageCount(90));
+  for (PageIndex page = kFirst; Count(PageState::kActiveDirty) < 40; ++page) {
+    ASSERT_TRUE(StoreThrough(page));
+  }
+  shard().SetProtection(stripe(), old, Protection(BaseProtection::kReadOnly), false);
+  shard().Freeze();
+  machine_->platform.Fork();
+  shard().Thaw();
+  const PageCount others = machine_->ledger.ChargeUpTo(PageCount(64), PageCount(0));
+  EXPECT_TRUE(StoreThrough(old.end));
+  machine_->ledger.Return(others);
+}
+
 // A write has failed, and the next one comes later: until then what is parked is no nearer to free
 // memory, and where most other pages are pinned it is what somebody has just fetched back.
 TEST_F(Found, WhatCannotBeWrittenYetIsNotParked) {
