@@ -1,7 +1,7 @@
 // CopyCharge: the charge of a page that is copied within memory, for as long as both copies exist.
 // Where nothing can be charged, a free buffer lends its own: buffers are charged whether they are
-// used or not, and this one is emptied first. So a page can be copied where all memory is in use,
-// or more than the limit allows.
+// used or not, and this one is emptied first (where they are of huge pages, one of these is split).
+// So a page can be copied where all memory is in use, or more than the limit allows.
 #ifndef USERPAGER_PAGER_COPY_CHARGE_H_
 #define USERPAGER_PAGER_COPY_CHARGE_H_
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
+#include "runtime/base/sync_point.h"
 #include "runtime/base/system_call.h"
 #include "runtime/platform/address_map.h"
 #include "runtime/platform/descriptors.h"
@@ -37,13 +38,6 @@ RunResult Progress(int returned, int error, int64_t bytes, PageCount asked) {
   if (returned == 0) return {asked, 0};
   if (bytes > 0) return {PageCount(static_cast<uint64_t>(bytes) >> kPageShift), EAGAIN};
   return {PageCount(0), bytes < 0 ? static_cast<Errno>(-bytes) : error};
-}
-
-// As IsPresent, also where a process may not see its own pagemap (not dumpable, as after setuid).
-// What the kernel has swapped out may count as absent.
-bool IsResident(PageIndex page) {
-  unsigned char state = 0;
-  return mincore(PointerTo(page), kPageBytes, &state) == 0 && (state & 1) != 0;
 }
 
 }  // namespace
@@ -201,8 +195,9 @@ RunResult LinuxPagePlatform::CopyZeros(PageIndex to, PageCount count, InstallMod
 
 // MOVE's count is not all that it moved: 6.18 goes over a page again that changed in between, and
 // does not count what it moves then (mm/userfaultfd.c, move_pages, where the loop keeps EAGAIN). It
-// meets that at the destination next, and says EEXIST; as nothing was there before, a source that
-// is empty now tells the one from the other. So after a short count the rest is asked for again.
+// meets that at the destination next, and ends. So where it ends early the pages themselves tell
+// how far it came, all in one go: another call might be refused, as mprotect cuts mappings at any
+// time.
 RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count, WakeMode wake) {
   RunResult result{};
   bool uncounted = false;
@@ -211,9 +206,13 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
         MoveOnce(to + result.done, from + result.done, count - result.done, wake);
     result.done += step.done;
     if (step.done.value() > 0) continue;
-    if (step.error == EEXIST && !IsResident(from + result.done)) {
+    const PageCount before = result.done;
+    while (result.done < count && HasMoved(to + result.done, from + result.done, step.error)) {
       ++result.done;
+    }
+    if (result.done > before) {
       uncounted = true;
+      USERPAGER_SYNC_POINT("move:uncounted", AddressOf(from));
     } else {
       result.error = step.error;
     }
@@ -224,6 +223,14 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
     WakeWaiters(wake, to, result.done);
   }
   return result;
+}
+
+// After a call that ended with the error at this page, or before it. Nothing was at the destination
+// before: so says EEXIST all that is to be known, where the source cannot be seen.
+bool LinuxPagePlatform::HasMoved(PageIndex to, PageIndex from, Errno error) const {
+  const std::optional<bool> stayed = IsThere(from);
+  if (stayed.value_or(error != EEXIST)) return false;
+  return IsThere(to).value_or(error == EEXIST);
 }
 
 RunResult LinuxPagePlatform::MoveOnce(PageIndex to, PageIndex from, PageCount count,
@@ -393,14 +400,25 @@ Errno LinuxPagePlatform::RemoveGuard(PageIndex page) {
   return failed == 0 ? 0 : errno;
 }
 
-bool LinuxPagePlatform::IsPresent(PageIndex page) {
+bool LinuxPagePlatform::IsPresent(PageIndex page) { return InPagemap(page).value_or(true); }
+
+// Documentation/admin-guide/mm/pagemap.rst: bit 63 is "page present", bit 62 "page swapped" (by the
+// kernel, which is no business of ours). Nothing where it cannot be read.
+std::optional<bool> LinuxPagePlatform::InPagemap(PageIndex page) const {
   uint64_t entry = 0;
   const auto offset = static_cast<off_t>(page.value() * sizeof entry);
   const ssize_t got = pread(pagemap_, &entry, sizeof entry, offset);
-  // Documentation/admin-guide/mm/pagemap.rst: bit 63 is "page present", bit 62 "page swapped" (by
-  // the kernel, which is no business of ours). Where it cannot be read, nothing is known against
-  // the page.
-  return got != sizeof entry || (entry >> 62) != 0;
+  if (got != sizeof entry) return std::nullopt;
+  return (entry >> 62) != 0;
+}
+
+// Also where a process may not see its pagemap (one that is not dumpable, as after setuid). To
+// mincore, what the kernel has swapped out may be absent.
+std::optional<bool> LinuxPagePlatform::IsThere(PageIndex page) const {
+  if (const std::optional<bool> known = InPagemap(page)) return known;
+  unsigned char state = 0;
+  if (mincore(PointerTo(page), kPageBytes, &state) != 0) return std::nullopt;
+  return (state & 1) != 0;
 }
 
 }  // namespace userpager

@@ -4,6 +4,8 @@
 
 #include <linux/userfaultfd.h>
 
+#include <optional>
+
 #include "runtime/base/log_line.h"
 #include "runtime/platform/fault_backlog.h"
 #include "runtime/platform/features.h"
@@ -62,6 +64,9 @@ class LinuxPagePlatform final : public PagePlatform {
   Errno MapZeros(LogLine* error);
   // Moves the pages of the count that it returns, and perhaps more.
   RunResult MoveOnce(PageIndex to, PageIndex from, PageCount count, WakeMode wake);
+  bool HasMoved(PageIndex to, PageIndex from, Errno error) const;
+  std::optional<bool> InPagemap(PageIndex page) const;
+  std::optional<bool> IsThere(PageIndex page) const;
   size_t FindPresentOneByOne(PageRange range, std::span<PageRange> runs, PageIndex* next) const;
   Errno ChangeProtection(uffdio_writeprotect request);
   // For a call that wakes as it succeeds.
@@ -74,7 +79,7 @@ class LinuxPagePlatform final : public PagePlatform {
   FaultBacklog backlog_;   // of the descriptor
   int descriptor_ = -1;
   int own_process_ = -1;       // pidfd of this process, for DiscardAll
-  int pagemap_ = -1;           // /proc/self/pagemap, for IsPresent
+  int pagemap_ = -1;           // /proc/self/pagemap, for IsPresent and IsThere
   const void* zeros_ = nullptr;  // kZerosPages of the kernel's zero page
 };
 
