@@ -360,7 +360,7 @@ TEST_F(Found, ReadOnlyPagesFromBeforeAForkLeaveFullMemory) {
   for (PageIndex page = kFirst; Count(PageState::kActiveDirty) < 40; ++page) {
     ASSERT_TRUE(StoreThrough(page));
   }
-  shard().SetProtection(stripe(), old, Protection(BaseProtection::kReadOnly), false);
+  shard().SetProtection(stripe(), old, Protection{BaseProtection::kReadOnly}, false);
   shard().Freeze();
   machine_->platform.Fork();
   shard().Thaw();
