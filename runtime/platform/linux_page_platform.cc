@@ -207,7 +207,9 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
     result.done += step.done;
     if (step.done.value() > 0) continue;
     const PageCount before = result.done;
-    while (result.done < count && HasMoved(to + result.done, from + result.done, step.error)) {
+    while (result.done < count &&
+           HasMoved(to + result.done, from + result.done,
+                    step.error == EEXIST && result.done == before)) {
       ++result.done;
     }
     if (result.done > before) {
@@ -225,12 +227,11 @@ RunResult LinuxPagePlatform::Move(PageIndex to, PageIndex from, PageCount count,
   return result;
 }
 
-// After a call that ended with the error at this page, or before it. Nothing was at the destination
-// before: so says EEXIST all that is to be known, where the source cannot be seen.
-bool LinuxPagePlatform::HasMoved(PageIndex to, PageIndex from, Errno error) const {
+// Nothing was at the destination before. `is_taken`: the kernel says that something is there now.
+bool LinuxPagePlatform::HasMoved(PageIndex to, PageIndex from, bool is_taken) const {
   const std::optional<bool> stayed = IsThere(from);
-  if (stayed.value_or(error != EEXIST)) return false;
-  return IsThere(to).value_or(error == EEXIST);
+  if (is_taken) return !stayed.value_or(false);
+  return !stayed.value_or(true) && IsThere(to).value_or(false);
 }
 
 RunResult LinuxPagePlatform::MoveOnce(PageIndex to, PageIndex from, PageCount count,

@@ -64,7 +64,7 @@ class LinuxPagePlatform final : public PagePlatform {
   Errno MapZeros(LogLine* error);
   // Moves the pages of the count that it returns, and perhaps more.
   RunResult MoveOnce(PageIndex to, PageIndex from, PageCount count, WakeMode wake);
-  bool HasMoved(PageIndex to, PageIndex from, Errno error) const;
+  bool HasMoved(PageIndex to, PageIndex from, bool is_taken) const;
   std::optional<bool> InPagemap(PageIndex page) const;
   std::optional<bool> IsThere(PageIndex page) const;
   size_t FindPresentOneByOne(PageRange range, std::span<PageRange> runs, PageIndex* next) const;

@@ -184,13 +184,14 @@ void LinuxPagePlatformTest::MoveWhatChangesMeanwhile(LinuxPagePlatform& platform
     ASSERT_EQ(write(marks, "1", 1), 1) << errno;
     std::atomic<bool> woken{false};
     std::thread reader;
-    if (i % 4 == 0) {
+    const WakeMode wake = i % 4 == 0 ? WakeMode::kWake : WakeMode::kNoWake;
+    if (wake == WakeMode::kWake) {
       reader = std::thread([&] { woken.store(FirstWord(At(10)) != 0); });
       FaultMessage message;
       EXPECT_TRUE(NextMessage(platform, &message));
     }
     stores.LetGo(static_cast<uint32_t>(random() % 64));
-    const RunResult moved = platform.Move(At(8), At(0), kThree, WakeMode::kWake);
+    const RunResult moved = platform.Move(At(8), At(0), kThree, wake);
     if (reader.joinable()) {
       EXPECT_TRUE(Eventually([&] { return woken.load(); })) << i;
       FillAbsent(platform, 10, 1);
