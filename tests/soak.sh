@@ -163,7 +163,7 @@ table() {
         return text
       }
       END {
-        much = shown(passed) " test cases"
+        much = shown(passed) (passed == 1 ? " test case" : " test cases")
         for (i = 1; i <= known; ++i) {
           name = names[i]
           gsub("_", " ", name)
