@@ -177,8 +177,12 @@ void LinuxPagePlatformTest::MoveWhatChangesMeanwhile(LinuxPagePlatform& platform
   SyncPoints::Set("move:uncounted", [&uncounted](uint64_t) { ++uncounted; });
   FillAbsent(platform, 0, 3);
   LateStores stores(At(0));
-  // No thread is left asleep where something fails.
-  const absl::Cleanup fill = [&] { FillAbsent(platform, 0, 3); };
+  // Also where something fails: no thread is left asleep, and no later test counts here.
+  const absl::Cleanup end = [&] {
+    FillAbsent(platform, 0, 3);
+    SyncPoints::ClearAll();
+    close(marks);
+  };
   std::minstd_rand random(1);
   for (unsigned i = 0; i < kMostRounds && uncounted < kEnough; ++i) {
     ASSERT_EQ(write(marks, "1", 1), 1) << errno;
@@ -206,8 +210,6 @@ void LinuxPagePlatformTest::MoveWhatChangesMeanwhile(LinuxPagePlatform& platform
     ASSERT_EQ(FirstWord(At(0)), LateStores::kStored);
     ASSERT_EQ(FirstWord(At(2)), contents_[2 * kPageBytes / sizeof(uint64_t)]);
   }
-  SyncPoints::ClearAll();
-  close(marks);
   if (uncounted == 0) GTEST_SKIP() << "this kernel counts all that it moves";
 }
 
