@@ -7,7 +7,6 @@
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sync_point.h"
-#include "runtime/page_file/checksum.h"
 #include "runtime/pager/shard.h"
 
 namespace userpager {
@@ -15,57 +14,14 @@ namespace {
 
 // How often the page that somebody waits for is read before it counts as lost.
 constexpr unsigned kReadAttempts = 3;
-// What one thread checks and installs in one go.
-constexpr unsigned kPartPages = 16;
 
-// Whether the memory holds what was written to the slot.
-bool IsIntact(PagePlatform& platform, const PageFile& file, PageIndex memory, SlotIndex slot) {
-  return Crc32c(platform.Peek(memory), kPageBytes) == file.checksum(slot);
+// Whether a page of a read is to be mapped for a store, and not write-protected.
+bool IsReadToWrite(const Transfer& transfer, unsigned i, Pte pte) {
+  return transfer.demand_write && transfer.pages[i] == transfer.demand_page &&
+         pte.protection().AllowsWrite();
 }
 
 }  // namespace
-
-// What several threads do of a read at a time. They change nothing but their parts.
-struct Shard::InstallWork {
-  // Neighbours among the read's pages that are to be installed alike.
-  struct Part {
-    unsigned first;  // of the transfer's pages
-    unsigned count;
-    bool writable;
-    unsigned done;  // so many of them, from the first on, are installed
-  };
-
-  InstallWork(PagePlatform& page_platform, const PageFile& page_file, const Transfer& read,
-              PageIndex first)
-      : platform(page_platform), file(page_file), transfer(read), buffer(first) {}
-
-  static void Do(void* work, unsigned part);
-
-  PagePlatform& platform;
-  const PageFile& file;
-  const Transfer& transfer;
-  const PageIndex buffer;  // where the transfer's first page is
-  Part parts[kTransferPages];
-  unsigned part_count = 0;
-};
-
-// Up to the first page that is not what was written.
-void Shard::InstallWork::Do(void* work, unsigned part) {
-  auto& self = *static_cast<InstallWork*>(work);
-  Part& own = self.parts[part];
-  unsigned intact = 0;
-  while (intact < own.count &&
-         IsIntact(self.platform, self.file, self.buffer + PageCount(own.first + intact),
-                  self.transfer.slot(own.first + intact))) {
-    ++intact;
-  }
-  if (intact == 0) return;
-  const RunResult copied = self.platform.Copy(
-      self.transfer.pages[own.first], self.platform.Peek(self.buffer + PageCount(own.first)),
-      PageCount(intact), own.writable ? InstallMode::kWritable : InstallMode::kWriteProtected,
-      WakeMode::kWake);
-  own.done = static_cast<unsigned>(copied.done.value());
-}
 
 // The stripe of a page that still takes part in the read, or nullptr: the page was decommitted, or
 // its address has another owner.
@@ -106,17 +62,57 @@ void Shard::OpenPages(const Transfer& transfer, int64_t result) {
   }
 }
 
-bool Shard::IsReadIntact(const Transfer& transfer, unsigned i, int64_t result) {
-  if (result < static_cast<int64_t>((i + 1) * kPageBytes)) return false;
-  const PageIndex memory = buffers_.PageAt(transfer.buffer.first) + PageCount(i);
-  return IsIntact(platform_, page_file_, memory, transfer.slot(i));
+bool Shard::OnReadDone(uint32_t index, int64_t result) {
+  ReadInstall work(platform_, page_file_);
+  AddRead({index, result}, &work);
+  helper_.Begin(&ReadInstall::Do, &work, work.part_count());
+  return BookRead(work.reads().front());
 }
 
-bool Shard::OnReadDone(uint32_t index, int64_t result) {
-  USERPAGER_SYNC_POINT("page_in:read_done", AddressOf(transfers_[index].demand_page));
+// What was read begins to be installed; BookRead ends it.
+void Shard::EndTransfers(std::span<const IoCompletion> transfers, ReadInstall* work) {
+  const auto is_read = [&](const IoCompletion& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return transfers_[static_cast<uint32_t>(done.tag)].kind == TransferKind::kRead;
+  };
+  for (const IoCompletion& done : transfers) {
+    if (is_read(done)) AddRead(done, work);
+  }
+  helper_.Begin(&ReadInstall::Do, work, work->part_count());
+  for (const IoCompletion& done : transfers) {
+    if (!is_read(done)) OnWriteDone(static_cast<uint32_t>(done.tag), done.result);
+  }
+}
+
+// What has come is to be installed, but for markers.
+void Shard::AddRead(const IoCompletion& done, ReadInstall* work) {
+  const uint32_t index = static_cast<uint32_t>(done.tag);
+  const Transfer& transfer = transfers_[index];
+  if (cipher_ != nullptr) OpenPages(transfer, done.result);
+  work->Begin(index, done.result);
+  const uint64_t arrived = done.result < 0 ? 0 : static_cast<uint64_t>(done.result) / kPageBytes;
+  for (unsigned i = 0; i < std::min<uint64_t>(transfer.count, arrived); ++i) {
+    const Stripe* stripe = StripeReading(index, transfer.pages[i]);
+    if (stripe == nullptr || IsMarker(transfer, i)) continue;
+    const Pte pte = stripe->Load(transfer.pages[i]);
+    if (!pte.protection().AllowsAccess()) continue;
+    work->Add(transfer, i, *stripe, buffers_.PageAt(transfer.buffer.first + i),
+              IsReadToWrite(transfer, i, pte));
+  }
+}
+
+bool Shard::BookRead(const ReadInstall::Read& read) {
+  const uint32_t index = read.transfer;
   Transfer& transfer = transfers_[index];
-  if (cipher_ != nullptr) OpenPages(transfer, result);
-  const uint64_t installed = InstallParts(index, result);
+  USERPAGER_SYNC_POINT("page_in:read_done", AddressOf(transfer.demand_page));
+  helper_.Finish(read.end_part);
+  uint64_t installed = 0;
+  for (const ReadInstall::Part& part : read.parts()) {
+    for (unsigned i = part.first; i < part.first + part.done; ++i) {
+      InstalledRead(*StripeReading(index, transfer.pages[i]), transfer, i);
+      installed |= uint64_t{1} << i;
+    }
+  }
+  TracePagesIn(transfer, installed);
   unsigned kept = 0;  // pages that are read once more
   for (unsigned i = 0; i < transfer.count; ++i) {
     if ((installed >> i & 1) != 0) continue;
@@ -128,7 +124,9 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
       --reading_pages_;
     } else if (!stripe->Load(transfer.pages[i]).protection().AllowsAccess()) {
       AbandonRead(*stripe, transfer, i);
-    } else if (IsReadIntact(transfer, i, result)) {
+    } else if (read.result >= static_cast<int64_t>((i + 1) * kPageBytes) &&
+               IsIntact(platform_, page_file_, buffers_.PageAt(transfer.buffer.first + i),
+                        transfer.slot(i))) {
       InstallRead(*stripe, transfer, i);
     } else if (transfer.pages[i] != transfer.demand_page) {
       // Whoever wants it asks for it alone.
@@ -139,7 +137,7 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
       kept = i + 1;
     } else {
       ++counters_.file_read_errors;
-      LosePage(*stripe, transfer, i, result);
+      LosePage(*stripe, transfer, i, read.result);
     }
   }
   if (kept != 0) {
@@ -158,47 +156,6 @@ bool Shard::OnReadDone(uint32_t index, int64_t result) {
   if (is_stream) GoOnReading(last);
   if (buffers_.all_free()) FitBuffers();
   return false;
-}
-
-// Whether a page of a read is to be mapped for a store, and not write-protected.
-bool Shard::IsReadToWrite(const Transfer& transfer, unsigned i, Pte pte) {
-  return transfer.demand_write && transfer.pages[i] == transfer.demand_page &&
-         pte.protection().AllowsWrite();
-}
-
-// Installs what has come intact, but for markers, and by two threads where it is much. Returns
-// which pages those are, by bits.
-uint64_t Shard::InstallParts(uint32_t index, int64_t result) {
-  const Transfer& transfer = transfers_[index];
-  InstallWork work(platform_, page_file_, transfer, buffers_.PageAt(transfer.buffer.first));
-  const uint64_t arrived = result < 0 ? 0 : static_cast<uint64_t>(result) / kPageBytes;
-  const Stripe* last = nullptr;  // of the part before
-  for (unsigned i = 0; i < std::min<uint64_t>(transfer.count, arrived); ++i) {
-    const Stripe* stripe = StripeReading(index, transfer.pages[i]);
-    if (stripe == nullptr || IsMarker(transfer, i)) continue;
-    const Pte pte = stripe->Load(transfer.pages[i]);
-    if (!pte.protection().AllowsAccess()) continue;
-    const bool writable = IsReadToWrite(transfer, i, pte);
-    InstallWork::Part* part = work.part_count == 0 ? nullptr : &work.parts[work.part_count - 1];
-    if (part != nullptr && part->first + part->count == i && part->count < kPartPages &&
-        part->writable == writable && stripe == last &&
-        transfer.pages[i] == transfer.pages[i - 1] + PageCount(1)) {
-      ++part->count;
-    } else {
-      work.parts[work.part_count++] = {i, 1, writable, 0};
-    }
-    last = stripe;
-  }
-  helper_.Run(&InstallWork::Do, &work, work.part_count);
-  uint64_t installed = 0;
-  for (const InstallWork::Part& part : std::span(work.parts, work.part_count)) {
-    for (unsigned i = part.first; i < part.first + part.done; ++i) {
-      InstalledRead(*StripeReading(index, transfer.pages[i]), transfer, i);
-      installed |= uint64_t{1} << i;
-    }
-  }
-  TracePagesIn(transfer, installed);
-  return installed;
 }
 
 // Neighbours together.

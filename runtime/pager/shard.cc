@@ -78,14 +78,13 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
   now_ns_ = NowNanoseconds();
   turn_asked_ = false;
   SendUnsent();
-  for (const IoCompletion& done : transfers) {
-    const uint32_t index = static_cast<uint32_t>(done.tag);
-    if (transfers_[index].kind == TransferKind::kRead) {
-      (void)OnReadDone(index, done.result);
-    } else {
-      OnWriteDone(index, done.result);
-    }
-  }
+  ReadInstall install(platform_, page_file_);
+  EndTransfers(transfers, &install);
+  // Memory is freed while the helper installs what was read, unless somebody waits.
+  const bool balances = install.part_count() > 1 && faults.empty();
+  bool work_left = balances && KeepBalance(false);
+  // Each read is booked while those after it are being installed.
+  for (const ReadInstall::Read& read : install.reads()) (void)BookRead(read);
   // Frames of writes whose pages went another way: no later event need come to free them.
   if (!transfers.empty()) (void)DropDiscarded();
   for (size_t i = 0; i < faults.size(); ++i) {
@@ -103,7 +102,8 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
     OnFault(faults[i]);
   }
   const bool requests_left = AdvanceRequests();
-  const bool work_left = KeepBalance(!faults.empty()) || requests_left;
+  if (!balances) work_left = KeepBalance(!faults.empty());
+  work_left |= requests_left;
   RetryQueued();
   RefuseIfStuck();
   return Timeout(work_left);

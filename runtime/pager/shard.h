@@ -53,6 +53,7 @@
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/page_state_table.h"
 #include "runtime/pager/polling_trial.h"
+#include "runtime/pager/read_install.h"
 #include "runtime/pager/transfer.h"
 #include "runtime/pager/trap_ring.h"
 #include "runtime/pager/violation.h"
@@ -378,11 +379,10 @@ class Shard {
   void SendRead(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the page that somebody waits for is read once more, by the same transfer.
   bool OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsReadIntact(const Transfer& transfer, unsigned i, int64_t result)
+  void EndTransfers(std::span<const IoCompletion> transfers, ReadInstall* work)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  struct InstallWork;
-  static bool IsReadToWrite(const Transfer& transfer, unsigned i, Pte pte);
-  uint64_t InstallParts(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddRead(const IoCompletion& done, ReadInstall* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool BookRead(const ReadInstall::Read& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TracePagesIn(const Transfer& transfer, uint64_t installed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void InstallRead(Stripe& stripe, const Transfer& transfer, unsigned i)

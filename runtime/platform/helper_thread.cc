@@ -14,8 +14,10 @@ constexpr unsigned kOfferShift = 32;
 // Before the caller sleeps until the helper is done: about as long as a part takes.
 constexpr unsigned kLooks = 1000;
 
-unsigned NextOf(uint64_t offer) { return offer & HelperThread::kMostParts; }
-unsigned CountOf(uint64_t offer) { return offer >> kCountShift & HelperThread::kMostParts; }
+unsigned NextOf(uint64_t offer) { return offer & 0xffff; }
+unsigned CountOf(uint64_t offer) { return offer >> kCountShift & 0xffff; }
+// Their bits.
+uint64_t PartsBefore(unsigned end) { return end == 64 ? ~uint64_t{0} : (uint64_t{1} << end) - 1; }
 
 }  // namespace
 
@@ -37,15 +39,18 @@ void HelperThread::Stop() {
 
 void HelperThread::ForgetInChild() {
   started_ = false;
-  missed_ = unasked_ = 0;
+  count_ = missed_ = unasked_ = 0;
 }
 
-void HelperThread::Run(DoPart do_part, void* work, unsigned count) {
-  if (!started_ || count < 2 || unasked_ > 0) {
-    unasked_ -= unasked_ > 0 ? 1 : 0;
+void HelperThread::Begin(DoPart do_part, void* work, unsigned count) {
+  const bool offers = started_ && count > 1;
+  if (!offers || unasked_ > 0) {
+    if (offers) --unasked_;
     for (unsigned i = 0; i < count; ++i) do_part(work, i);
     return;
   }
+  count_ = count;
+  own_ = 0;
   do_part_ = do_part;
   work_ = work;
   done_.store(0);
@@ -54,27 +59,37 @@ void HelperThread::Run(DoPart do_part, void* work, unsigned count) {
   offers_.store(number);
   offers_.notify_one();
   USERPAGER_SYNC_POINT("helper:offered", count);
-  const unsigned own = WorkOff();
-  NoteWhetherItCame(own < count);
-  AwaitHelper(count);
 }
 
-unsigned HelperThread::WorkOff() {
-  unsigned worked = 0;
+// Where the helper has one of them, the caller takes a later part rather than wait.
+void HelperThread::Finish(unsigned end) {
+  if (count_ == 0) return;
+  const uint64_t wanted = PartsBefore(end);
+  while ((done_.load(std::memory_order_acquire) & wanted) != wanted && DoNextPart()) ++own_;
+  AwaitHelper(wanted);
+  if (end < count_) return;
+  NoteWhetherItCame(own_ < count_);
+  count_ = 0;
+}
+
+bool HelperThread::DoNextPart() {
   uint64_t offer = offer_.load();
   while (NextOf(offer) < CountOf(offer)) {
     if (!offer_.compare_exchange_weak(offer, offer + 1)) continue;
     do_part_(work_, NextOf(offer));
-    ++worked;
-    done_.fetch_add(1);
-    offer = offer_.load();
+    done_.fetch_or(uint64_t{1} << NextOf(offer));
+    return true;
   }
-  return worked;
+  return false;
 }
 
-void HelperThread::AwaitHelper(unsigned count) {
-  for (unsigned i = 0; i < kLooks && done_.load(std::memory_order_acquire) < count; ++i) Pause();
-  for (uint32_t done = done_.load(); done < count; done = done_.load()) done_.wait(done);
+void HelperThread::AwaitHelper(uint64_t parts) {
+  uint64_t done = done_.load();
+  for (unsigned i = 0; i < kLooks && (done & parts) != parts; ++i) {
+    Pause();
+    done = done_.load(std::memory_order_acquire);
+  }
+  for (; (done & parts) != parts; done = done_.load()) done_.wait(done);
 }
 
 void HelperThread::NoteWhetherItCame(bool came) {
@@ -94,7 +109,7 @@ void HelperThread::Help() {
   while (!stopping_.load()) {
     const uint32_t seen = offers_.load();
     USERPAGER_SYNC_POINT("helper:awake", seen);
-    if (WorkOff() > 0) done_.notify_one();
+    while (DoNextPart()) done_.notify_one();
     offers_.wait(seen);
   }
 }

@@ -1,12 +1,14 @@
 // HelperThread: a second thread for work that one thread has at hand in parts that are independent
 // of each other, such as the checksums and the copies of many pages.
 //
-// Flow:  Run offers the parts; the helper, woken by it, and the caller each take the next one until
-//        none is left. A helper that comes late finds less to do, or nothing: the caller never
+// Flow:  Begin offers the parts, and the helper, woken by it, takes one after the other while the
+//        caller does something else. In Finish the caller takes parts as well, until those that it
+//        asks for are done. A helper that comes late finds less to do, or nothing: the caller never
 //        waits for a part that nobody has begun.
 // Pays:  only where a CPU is idle. Where the helper came too late several times in a row it is not
 //        asked for a while.
-// Locks: none. Run is called by one thread at a time, with whatever locks it has; parts take none.
+// Locks: none. Begin and Finish are called by one thread at a time, with whatever locks it has;
+//        parts take none.
 #ifndef USERPAGER_PLATFORM_HELPER_THREAD_H_
 #define USERPAGER_PLATFORM_HELPER_THREAD_H_
 
@@ -21,7 +23,7 @@ namespace userpager {
 
 class HelperThread {
  public:
-  static constexpr unsigned kMostParts = 0xffff;
+  static constexpr unsigned kMostParts = 64;
 
   // Does part `index` of what `work` describes.
   using DoPart = void (*)(void* work, unsigned index);
@@ -37,9 +39,11 @@ class HelperThread {
   // In a forked child, which has no such thread: Start may follow.
   void ForgetInChild();
 
-  // Does parts 0 to count - 1 (kMostParts at most), each once; all are done when it returns.
-  // Without a thread, all of them in the caller's.
-  void Run(DoPart do_part, void* work, unsigned count);
+  // Has parts 0 to count - 1 (kMostParts at most) done, each once: without a helper at once, else
+  // by and by. All of them are to be finished before another work begins.
+  void Begin(DoPart do_part, void* work, unsigned count);
+  // Returns when the parts before `end` are done.
+  void Finish(unsigned end);
 
  private:
   // So often in a row the helper may come too late, and so many calls it is not asked then.
@@ -48,9 +52,9 @@ class HelperThread {
 
   static void* ThreadMain(void* self);
   void Help();
-  // Takes parts and does them until none is left. Returns how many it did.
-  unsigned WorkOff();
-  void AwaitHelper(unsigned count);
+  // Takes the next part that is left, if any is, and does it. Returns whether there was one.
+  bool DoNextPart();
+  void AwaitHelper(uint64_t parts);
   void NoteWhetherItCame(bool came);
 
   pthread_t thread_{};
@@ -61,10 +65,12 @@ class HelperThread {
   // Which work (the high half), of how many parts, and the next part that nobody has taken: in one
   // word, so that a helper that comes late takes no part of the next work for one of the last.
   std::atomic<uint64_t> offer_{0};
-  std::atomic<uint32_t> done_{0};     // parts
+  std::atomic<uint64_t> done_{0};     // bit i: part i
   std::atomic<uint32_t> offers_{0};   // so far; what the helper sleeps on
   std::atomic<bool> stopping_{false};
   // Of the calling thread.
+  unsigned count_ = 0;  // of the parts that were offered; 0: all are done
+  unsigned own_ = 0;    // so many of them it did itself
   unsigned missed_ = 0;
   unsigned unasked_ = 0;
 };

@@ -2,9 +2,13 @@
 // is done in one turn of the shard's thread.
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime/base/sync_point.h"
+#include "runtime/platform/thread_place.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 
@@ -37,6 +41,8 @@ class PageIn : public GatedPager {
     }
     return count;
   }
+  // One of the page's words, another one for each page.
+  static uint64_t WordOf(uint64_t i) { return 1 + i % (stress::kWordsInPage - 1); }
   uint64_t HardFaults() {
     return pager_->Counters().faults[static_cast<unsigned>(FaultKind::kHard)].value();
   }
@@ -120,6 +126,45 @@ TEST_P(PageIn, ATurnDoesOnlyPartOfMuchThatHasCome) {
   SyncPoints::ClearAll();
   EXPECT_LT(most_done, kTurnPages);
   EXPECT_GE(turns, kPages / kTurnPages + 1);
+  for (uint64_t i = 0; i < kPages; ++i) EXPECT_TRUE(IsRight(i)) << i;
+  EXPECT_TRUE(IsSound());
+}
+
+// The helper has installed pages, and the shard has not booked them yet: they are read and stored
+// to as soon as they are there, and nothing of that is lost.
+TEST_P(PageIn, StoresToPagesThatAreInstalledAndNotBooked) {
+  if (CountAllowedCpus() < 2) GTEST_SKIP() << "there is no helper: this process has one CPU";
+  constexpr uint64_t kPages = 1024;
+  ASSERT_NO_FATAL_FAILURE(PrepareOut(kPages, PageCount(4096)));
+  std::vector<uint64_t> stored;  // to which pages
+  std::vector<std::unique_ptr<PendingAccess>> stores;
+  std::atomic<uint64_t> right{0};
+  // In the middle of the first turn that has much to install.
+  std::atomic<bool> looked{false};
+  SyncPoints::Set("helper:offered", [&](uint64_t) {
+    if (looked.load()) return;
+    for (uint64_t i = 0; i < kPages; ++i) {
+      if (vad_->Load(At(i)).state() != PageState::kReading) continue;
+      stored.push_back(i);
+      stores.push_back(std::make_unique<PendingAccess>([this, i, &right] {
+        right += IsRight(i);
+        return TryWrite(WordsOf(At(i)) + WordOf(i), ~i);
+      }));
+    }
+    EXPECT_TRUE(Eventually([&] { return right.load() >= 2; }));
+    EXPECT_EQ(BeingRead(), stored.size());
+    looked.store(true);
+  });
+  for (uint64_t i = 0; i < kPages; ++i) ASSERT_EQ(TryRead(WordsOf(At(i))).signal, 0);
+  ASSERT_TRUE(looked.load());
+  for (const auto& store : stores) EXPECT_EQ(store->Join().signal, 0);
+  EXPECT_EQ(right.load(), stores.size());
+  ASSERT_TRUE(pager_->PushOut(*vad_));
+  for (const uint64_t i : stored) {
+    EXPECT_EQ(std::exchange(WordsOf(At(i))[WordOf(i)],
+                            stress::ContentWord(stress::ContentKey(i, 1), WordOf(i))),
+              ~i);
+  }
   for (uint64_t i = 0; i < kPages; ++i) EXPECT_TRUE(IsRight(i)) << i;
   EXPECT_TRUE(IsSound());
 }
