@@ -65,7 +65,7 @@ border:1px solid var(--edge);border-radius:6px;cursor:pointer}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:5px 6px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
-th{color:var(--quiet);font-weight:500}
+th{color:var(--quiet);font-weight:500;white-space:normal}
 td.address,th:nth-child(2){text-align:left}.plain th,.plain td{text-align:right}
 td.code,th.code{text-align:left}td.code{white-space:normal;overflow-wrap:anywhere;min-width:180px}
 #callers details{margin:6px 0;font-size:13px}#callers ol{margin:4px 0;overflow-wrap:anywhere}
