@@ -27,9 +27,10 @@ struct Command {
   std::string_view help;
   // `arguments` are those after the name. Returns the exit status.
   int (*run)(const std::vector<std::string>& arguments);
-  // From the first argument that is no option on, everything is a program and its own arguments:
-  // --help behind that is the program's.
-  bool takes_program = false;
+  // Of a command that runs a program: whether the option has its value in the next argument. From
+  // the first argument on that is neither an option nor a value, everything is the program and its
+  // own arguments: --help behind that is the program's.
+  bool (*wants_value)(const std::string& option) = nullptr;
 };
 
 std::span<const Command> Commands();

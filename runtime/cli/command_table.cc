@@ -13,12 +13,12 @@ namespace userpager::cli {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"run", "runs a program with its memory managed", kRunHelp, &RunCommand, true},
+    {"run", "runs a program with its memory managed", kRunHelp, &RunCommand, &RunWantsValue},
     {"stat", "shows the statistics of processes under userpager", kStatHelp, &StatCommand},
     {"top", "shows what processes under userpager do, again and again", kTopHelp, &TopCommand},
     {"limit", "changes the memory limit of a process that runs", kLimitHelp, &LimitCommand},
     {"record", "runs a program so, and records what the pager does", kRecordHelp, &RecordCommand,
-     true},
+     &RecordWantsValue},
     {"report", "makes a page of a recording", kReportHelp, &ReportCommand},
     {"doctor", "shows what this machine allows, and how to allow what is missing", kDoctorHelp,
      &Doctor},

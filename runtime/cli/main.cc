@@ -1,7 +1,14 @@
 // userpager: the command-line tool.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
 #include <iomanip>
 #include <iostream>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -33,12 +40,25 @@ int PrintVersion() {
 // Whether `wanted` is among the command's own options.
 bool Asks(const Command& command, const std::vector<std::string>& arguments,
           std::string_view wanted) {
-  for (const std::string& argument : arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
     if (argument == wanted) return true;
     const bool is_option = argument.size() > 1 && argument[0] == '-';
-    if (argument == "--" || (command.takes_program && !is_option)) return false;
+    if (argument == "--") return false;
+    if (command.wants_value == nullptr) continue;
+    if (!is_option) return false;
+    if (command.wants_value(argument)) ++i;
   }
   return false;
+}
+
+// Whoever started this may have closed a standard stream. The next file that is opened would come
+// in its place, and what is printed would be written into that file. What stands there instead can
+// be neither read nor written, and a program that is run finds the stream closed.
+void OccupyClosedStreams() {
+  for (int file = STDIN_FILENO; file <= STDERR_FILENO; ++file) {
+    if (fcntl(file, F_GETFD) < 0) (void)open("/", O_PATH | O_CLOEXEC);
+  }
 }
 
 int RunWith(const Command& command, const std::vector<std::string>& arguments) {
@@ -50,7 +70,7 @@ int RunWith(const Command& command, const std::vector<std::string>& arguments) {
   return command.run(arguments);
 }
 
-int Main(const std::vector<std::string>& arguments) {
+int Dispatch(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     std::cerr << "userpager: no command is named; userpager --help lists them\n";
     return kUsageError;
@@ -61,14 +81,22 @@ int Main(const std::vector<std::string>& arguments) {
   const auto command =
       std::find_if(commands.begin(), commands.end(),
                    [&](const Command& candidate) { return candidate.name == arguments[0]; });
-  if (command == commands.end()) {
-    std::cerr << "userpager: there is no command " << arguments[0]
-              << "; userpager --help lists them\n";
-    return kUsageError;
+  if (command != commands.end()) {
+    return RunWith(*command, {arguments.begin() + 1, arguments.end()});
   }
-  const int status = RunWith(*command, {arguments.begin() + 1, arguments.end()});
-  if (std::cout.flush()) return status;
-  std::cerr << "userpager: standard output could not be written\n";
+  std::cerr << "userpager: there is no command " << arguments[0]
+            << "; userpager --help lists them\n";
+  return kUsageError;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  const int status = Dispatch(arguments);
+  // A command that wrote much has noticed, and told, before.
+  const bool told = !std::cout && status != 0;
+  errno = 0;
+  if (std::cout.flush() || told) return status;
+  const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+  std::cerr << "userpager: standard output cannot be written" << why << '\n';
   return status == 0 ? kFailed : status;
 }
 
@@ -76,5 +104,13 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace userpager::cli
 
 int main(int count, char** values) {
-  return userpager::cli::Main({values + 1, values + count});
+  userpager::cli::OccupyClosedStreams();
+  try {
+    return userpager::cli::Main({values + std::min(count, 1), values + count});
+  } catch (const std::bad_alloc&) {
+    std::cerr << "userpager: there is not enough memory for that\n";
+  } catch (const std::exception& error) {
+    std::cerr << "userpager: " << error.what() << '\n';
+  }
+  return userpager::cli::kFailed;
 }

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <utility>
 
+#include "runtime/cli/terminal.h"
+
 namespace userpager::cli {
 namespace {
 
@@ -13,7 +15,7 @@ constexpr std::chrono::milliseconds kBetween(100);
 }  // namespace
 
 ProgressLine::ProgressLine(std::string what)
-    : what_(std::move(what)), is_terminal_(isatty(STDERR_FILENO) == 1),
+    : what_(std::move(what)), is_terminal_(UnderstandsEscapes(STDERR_FILENO)),
       next_(Clock::now() + kBetween) {}
 
 ProgressLine::~ProgressLine() {

@@ -14,12 +14,11 @@ bool IsOutput(const std::string& argument) {
   return argument == "-o" || argument == "--output" || argument.compare(0, 9, "--output=") == 0;
 }
 
-bool WantsValue(const std::string& argument) {
-  return argument.compare(0, 2, "--") == 0 && argument != "--verbose" && argument != "--callers" &&
-         argument.find('=') == std::string::npos;
-}
-
 }  // namespace
+
+bool RecordWantsValue(const std::string& option) {
+  return option == "-o" || option == "--output" || RunWantsValue(option);
+}
 
 int RecordCommand(const std::vector<std::string>& arguments) {
   std::string file = kDefaultFile;
@@ -27,11 +26,12 @@ int RecordCommand(const std::vector<std::string>& arguments) {
   // Among the options of run, wherever that is. What begins with no dash is an option's value, or
   // the program, which has options of its own.
   for (size_t i = 0; i < rest.size() && rest[i] != "--"; ++i) {
-    if (rest[i].compare(0, 1, "-") != 0 && !(i > 0 && WantsValue(rest[i - 1]))) break;
+    if (rest[i].compare(0, 1, "-") != 0 && !(i > 0 && RecordWantsValue(rest[i - 1]))) break;
     if (!IsOutput(rest[i])) continue;
     const size_t equals = rest[i].find('=');
     const bool apart = equals == std::string::npos;
-    if (apart && i + 1 == rest.size()) return ComplainOfUsage("record", rest[i] + " wants a value");
+    const bool is_there = !apart || (i + 1 < rest.size() && rest[i + 1] != "--");
+    if (!is_there) return ComplainOfUsage("record", rest[i] + " wants a value");
     file = apart ? rest[i + 1] : rest[i].substr(equals + 1);
     const auto at = rest.begin() + static_cast<std::ptrdiff_t>(i);
     rest.erase(at, at + (apart ? 2 : 1));
@@ -39,7 +39,7 @@ int RecordCommand(const std::vector<std::string>& arguments) {
   }
   if (file.empty()) return ComplainOfUsage("record", "-o wants the name of a file");
   rest.insert(rest.begin(), "--trace=" + file);
-  return RunCommand(rest);
+  return RunAs("record", rest);
 }
 
 }  // namespace userpager::cli

@@ -31,6 +31,8 @@ inline constexpr std::string_view kRecordHelp =
 
 // `arguments` are those after "record". As RunCommand.
 int RecordCommand(const std::vector<std::string>& arguments);
+// As RunWantsValue.
+bool RecordWantsValue(const std::string& option);
 
 }  // namespace userpager::cli
 

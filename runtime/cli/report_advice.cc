@@ -63,8 +63,12 @@ class Adviser {
           "Record to a faster file system, or a shorter part of the run.");
     }
     if (!file_.has_end()) {
-      Say("The recording has no end: the program was killed, called _exit, or still ran when it was"
-          " read. The last moments may be missing.", "");
+      Say("The recording has no end: the program was killed, called _exit, executed another program"
+          " in its place, or still ran when it was read. The last moments may be missing.",
+          file_.event_count() > 0
+              ? ""
+              : "A script that starts the program by exec is such a program: with %p in the name of"
+                " the recording, each program that is executed has its own.");
     }
   }
 

@@ -1,12 +1,17 @@
 #include "runtime/cli/report_command.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
 #include <iostream>
+#include <iterator>
 #include <ostream>
+#include <system_error>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/output_file.h"
 #include "runtime/cli/progress_line.h"
 #include "runtime/cli/report_page.h"
 #include "runtime/cli/trace_export.h"
@@ -54,22 +59,45 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
   return 0;
 }
 
-// Writes to the file, or to standard output for "-". Returns the exit status.
-template <typename Write>
-int WriteTo(const std::string& path, Write write) {
-  errno = 0;
-  if (path == "-") {
-    write(std::cout);
-    std::cout.flush();
-    if (std::cout) return 0;
-  } else {
-    std::ofstream out(path, std::ios::binary);
-    if (out) write(out);
-    out.close();
-    if (out) return 0;
+bool IsSameFile(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return std::filesystem::equivalent(a, b, error);
+}
+
+// Each result has a place of its own. 0, or the exit status.
+int CheckPlaces(const Wishes& wishes) {
+  const std::string* const places[] = {&wishes.page, &wishes.chrome_trace, &wishes.csv};
+  for (size_t i = 0; i < std::size(places); ++i) {
+    if (places[i]->empty()) continue;
+    if (IsSameFile(*places[i], wishes.recording)) {
+      return ComplainOfUsage("report", *places[i] + " is the recording itself, and would be"
+                                                    " overwritten; give another name");
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (*places[i] != *places[j]) continue;
+      return ComplainOfUsage("report", *places[i] + " is to hold two results; give each its own");
+    }
   }
-  const std::string why = errno == 0 ? "it takes no more" : std::strerror(errno);
-  return Complain("report", kFailed, path + " cannot be written: " + why);
+  return 0;
+}
+
+// Writes to the file, or to standard output for "-". Returns the exit status.
+int WriteTo(const std::string& path, const std::function<void(std::ostream&)>& write) {
+  const std::string why = WriteOutput(path, write);
+  if (why.empty()) return 0;
+  const std::string what = path == "-" ? "standard output" : path;
+  return Complain("report", kFailed, what + " cannot be written: " + why);
+}
+
+// The recording is mapped: where it becomes shorter meanwhile (its program runs once more and
+// records anew), or the disk fails, a touch is no longer an error that can be returned.
+void TellOfLostFile(int) {
+  constexpr char kLine[] =
+      "userpager report: the recording cannot be read any more: it has become shorter, or its disk"
+      " fails; try again\n";
+  RemoveUnfinishedOutput();
+  (void)!write(STDERR_FILENO, kLine, sizeof kLine - 1);
+  _exit(kFailed);
 }
 
 TraceSummary Summarised(const TraceFile& file) {
@@ -82,6 +110,8 @@ TraceSummary Summarised(const TraceFile& file) {
 int ReportCommand(const std::vector<std::string>& arguments) {
   Wishes wishes;
   if (const int status = Parse(arguments, &wishes); status != 0) return status;
+  if (const int status = CheckPlaces(wishes); status != 0) return status;
+  signal(SIGBUS, &TellOfLostFile);
   TraceFile file;
   if (const std::string wrong = file.Open(wishes.recording); !wrong.empty()) {
     return Complain("report", kFailed, wrong);

@@ -64,10 +64,10 @@ padding:6px 0;margin:24px 0 0;z-index:1}
 border:1px solid var(--edge);border-radius:6px;cursor:pointer}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:5px 8px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
-th{color:var(--quiet);font-weight:500}
+th,td{padding:5px 6px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
+th{color:var(--quiet);font-weight:500;white-space:normal}
 td.address,th:nth-child(2){text-align:left}.plain th,.plain td{text-align:right}
-td.code,th.code{text-align:left}td.code{max-width:340px;overflow:hidden;text-overflow:ellipsis}
+td.code,th.code{text-align:left}td.code{white-space:normal;overflow-wrap:anywhere;min-width:180px}
 #callers details{margin:6px 0;font-size:13px}#callers ol{margin:4px 0;overflow-wrap:anywhere}
 #callers summary{cursor:pointer;overflow-wrap:anywhere}
 tr[data-pick]{cursor:pointer}tr[data-pick]:hover,tr.picked{background:var(--pick)}
@@ -100,7 +100,13 @@ function pickedBy(event) {
   history.replaceState(null, '', '#' + document.body.dataset.pick);
 }
 document.addEventListener('click', pickedBy);
-document.addEventListener('keydown', event => { if (event.key === 'Enter') pickedBy(event); });
+document.addEventListener('keydown', event => {
+  if (event.key !== 'Enter' && event.key !== ' ') return;
+  // A button makes a click of its own of it; elsewhere the page would scroll.
+  if (event.target.tagName === 'BUTTON' || !event.target.closest('[data-pick]:not(body)')) return;
+  event.preventDefault();
+  pickedBy(event);
+});
 window.addEventListener('hashchange', () => pick(location.hash.slice(1)));
 if (/^#\d+$/.test(location.hash)) pick(location.hash.slice(1));
 )js";

@@ -28,6 +28,7 @@ constexpr std::pair<const char*, const char*> kKeys[] = {
 };
 
 struct Wishes {
+  std::string_view as;  // the command that complains: run or record
   std::string configuration;  // for USERPAGER_CONF
   std::string children;
   std::string statistics;
@@ -37,36 +38,30 @@ struct Wishes {
   std::vector<std::string> command;
 };
 
-int Complain(int status, const std::string& what) { return cli::Complain("run", status, what); }
-
-int ComplainOfUsage(const std::string& what) { return cli::ComplainOfUsage("run", what); }
-
 void Add(std::string* configuration, const std::string& key, const std::string& value) {
   if (!configuration->empty()) *configuration += ',';
   *configuration += key + ':' + value;
 }
 
-// False where the option is none of these.
-bool TakeOption(const std::string& name, const std::string& value, Wishes* wishes) {
-  for (const auto& [option, key] : kKeys) {
-    if (name != option) continue;
-    Add(&wishes->configuration, key, value);
-    return true;
-  }
-  if (name == "--children") {
-    wishes->children = value;
-  } else if (name == "--stats") {
-    wishes->statistics = std::filesystem::absolute(value).string();
-  } else if (name == "--trace") {
-    wishes->recording = std::filesystem::absolute(value).string();
-  } else {
-    return false;
-  }
-  return true;
+// As it is from everywhere: the program may change its folder.
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.string();
 }
 
-// 0, or the exit status.
-int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
+// An option that has a value.
+void TakeOption(const std::string& name, const std::string& value, Wishes* wishes) {
+  for (const auto& [option, key] : kKeys) {
+    if (name == option) Add(&wishes->configuration, key, value);
+  }
+  if (name == "--children") wishes->children = value;
+  if (name == "--stats") wishes->statistics = Absolute(value);
+  if (name == "--trace") wishes->recording = Absolute(value);
+}
+
+// The options before the program. 0, or the exit status.
+int ParseOptions(const std::vector<std::string>& arguments, Wishes* wishes) {
   size_t i = 0;
   for (; i < arguments.size() && arguments[i].compare(0, 1, "-") == 0; ++i) {
     if (arguments[i] == "--") {
@@ -83,22 +78,30 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
     }
     const size_t equals = arguments[i].find('=');
     const std::string name = arguments[i].substr(0, equals);
-    const bool apart = equals == std::string::npos;
-    if (apart && i + 1 == arguments.size()) return ComplainOfUsage(name + " wants a value");
-    const std::string value = apart ? arguments[i + 1] : arguments[i].substr(equals + 1);
-    if (!TakeOption(name, value, wishes)) {
-      return ComplainOfUsage("there is no option " + name);
+    if (!RunWantsValue(name)) return ComplainOfUsage(wishes->as, "there is no option " + name);
+    std::string value;
+    if (equals != std::string::npos) {
+      value = arguments[i].substr(equals + 1);
+    } else if (i + 1 < arguments.size()) {
+      value = arguments[++i];
     }
-    if (apart) ++i;
+    if (value.empty()) return ComplainOfUsage(wishes->as, name + " wants a value");
+    TakeOption(name, value, wishes);
   }
   wishes->command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
-  if (wishes->command.empty()) return ComplainOfUsage("no program is named");
+  return 0;
+}
+
+// 0, or the exit status.
+int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
+  if (const int status = ParseOptions(arguments, wishes); status != 0) return status;
+  if (wishes->command.empty()) return ComplainOfUsage(wishes->as, "no program is named");
   if (wishes->callers && wishes->recording.empty()) {
-    return ComplainOfUsage("--callers is for a recording; give --trace FILE as well");
+    return ComplainOfUsage(wishes->as, "--callers is for a recording; give --trace FILE as well");
   }
   const bool known = wishes->children.empty() || wishes->children == "paged" ||
                      wishes->children == "none";
-  return known ? 0 : ComplainOfUsage("--children is paged or none");
+  return known ? 0 : ComplainOfUsage(wishes->as, "--children is paged or none");
 }
 
 // What is in the environment stays, but for what was given here.
@@ -109,7 +112,7 @@ int CompleteConfiguration(Wishes* wishes) {
   for (const std::string& text : {std::string(before == nullptr ? "" : before),
                                   wishes->configuration}) {
     if (!text.empty() && userpager_options_parse(&options, text.c_str()) != 0) {
-      return Complain(kUsageError, userpager_error_message());
+      return Complain(wishes->as, kUsageError, userpager_error_message());
     }
   }
   if (before == nullptr || *before == '\0') return 0;
@@ -130,16 +133,16 @@ int CompleteConfiguration(Wishes* wishes) {
   return 0;
 }
 
-int CheckKernel() {
+int CheckKernel(const Wishes& wishes) {
   PlatformFeatures features;
   LogLine error;
   if (ProbeFeatures(&features, &error) != 0) {
-    return Complain(kCannotRun, std::string(error.text()));
+    return Complain(wishes.as, kCannotRun, error.text());
   }
   if (features.kernel_faults) return 0;
-  return Complain(kCannotRun,
+  return Complain(wishes.as, kCannotRun,
                   "system calls would fail with EFAULT on memory that is out; allow it, as root: "
-                  "sysctl vm.unprivileged_userfaultfd=1");
+                  "sysctl vm.unprivileged_userfaultfd=1, or to one group as userpager doctor says");
 }
 
 void SetVariable(const char* name, const std::string& value) {
@@ -148,7 +151,8 @@ void SetVariable(const char* name, const std::string& value) {
 
 // A file that is empty or a trace file.
 bool MayBeOverwritten(const std::string& name) {
-  if (!std::filesystem::is_regular_file(name)) return false;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(name, error)) return false;
   std::ifstream file(name, std::ios::binary);
   char magic[sizeof kTraceMagic];
   file.read(magic, sizeof magic);
@@ -157,18 +161,22 @@ bool MayBeOverwritten(const std::string& name) {
 }
 
 // Whether it can be recorded to the file. The runtime looks once more, but the program runs then.
-int CheckRecording(const std::string& name) {
+int CheckRecording(const Wishes& wishes) {
+  const std::string& name = wishes.recording;
   if (name.empty()) return 0;
   const size_t mark = name.find("%p");
   const std::filesystem::path path = mark == name.npos ? name : name.substr(0, mark);
   const bool is_there = mark == name.npos && access(name.c_str(), F_OK) == 0;
+  const bool may_be_made = is_there || mark != name.npos || errno == ENOENT;
   const std::string place = is_there ? name : path.parent_path().string();
-  if (access(place.c_str(), W_OK) != 0) {
-    return Complain(kCannotRun, "cannot record to " + name + ": " + std::strerror(errno));
+  if (!may_be_made || access(place.c_str(), W_OK) != 0) {
+    return Complain(wishes.as, kCannotRun,
+                    "cannot record to " + name + ": " + std::strerror(errno));
   }
   if (!is_there || MayBeOverwritten(name)) return 0;
-  return Complain(kCannotRun, "cannot record to " + name + ": it is no trace file, and would be"
-                              " overwritten; remove it, or give another name");
+  return Complain(wishes.as, kCannotRun,
+                  "cannot record to " + name + ": it is no trace file, and would be overwritten;"
+                  " remove it, or give another name");
 }
 
 [[nodiscard]] int Execute(const Wishes& wishes, const std::string& path,
@@ -192,7 +200,30 @@ int CheckRecording(const std::string& name) {
   arguments.push_back(nullptr);
   execv(path.c_str(), arguments.data());
   const int status = errno == ENOENT ? 127 : kCannotRun;
-  return Complain(status, path + ": " + std::strerror(errno));
+  return Complain(wishes.as, status, path + ": " + std::strerror(errno));
+}
+
+// Whether there is all that it takes. 0, or the exit status.
+int FindAll(const Wishes& wishes, std::string* path, std::string* library) {
+  int found = 0;
+  *path = FindProgram(wishes.command[0], &found);
+  if (found != 0) {
+    return Complain(wishes.as, found,
+                    wishes.command[0] +
+                        (found == kCannotRun ? " may not be executed" : " is not found"));
+  }
+  if (const std::string why = WhyNotPreloaded(*path); !why.empty()) {
+    return Complain(wishes.as, kCannotRun, why);
+  }
+  *library = FindPreloadLibrary();
+  if (library->empty()) {
+    return Complain(wishes.as, kCannotRun, std::string(kLibrary) + " is not found; install it"
+                                           " beside this tool");
+  }
+  if (library->find_first_of(": ") == std::string::npos) return 0;
+  return Complain(wishes.as, kCannotRun,
+                  "the path " + *library + " has what LD_PRELOAD takes for its end; install it"
+                  " elsewhere");
 }
 
 }  // namespace
@@ -209,27 +240,26 @@ std::string FindPreloadLibrary() {
   return {};
 }
 
-int RunCommand(const std::vector<std::string>& arguments) {
+bool RunWantsValue(const std::string& option) {
+  for (const auto& [name, key] : kKeys) {
+    if (option == name) return true;
+  }
+  return option == "--children" || option == "--stats" || option == "--trace";
+}
+
+int RunAs(std::string_view command, const std::vector<std::string>& arguments) {
   Wishes wishes;
+  wishes.as = command;
   if (const int status = Parse(arguments, &wishes); status != 0) return status;
   if (const int status = CompleteConfiguration(&wishes); status != 0) return status;
-  int found = 0;
-  const std::string path = FindProgram(wishes.command[0], &found);
-  if (found != 0) {
-    return Complain(found, wishes.command[0] +
-                               (found == kCannotRun ? " may not be executed" : " is not found"));
-  }
-  if (const std::string why = WhyNotPreloaded(path); !why.empty()) {
-    return Complain(kCannotRun, why);
-  }
-  const std::string library = FindPreloadLibrary();
-  if (library.empty()) return Complain(kCannotRun, std::string(kLibrary) + " is not found");
-  if (library.find_first_of(": ") != std::string::npos) {
-    return Complain(kCannotRun, "the path " + library + " has what LD_PRELOAD takes for its end");
-  }
-  if (const int status = CheckKernel(); status != 0) return status;
-  if (const int status = CheckRecording(wishes.recording); status != 0) return status;
+  std::string path;
+  std::string library;
+  if (const int status = FindAll(wishes, &path, &library); status != 0) return status;
+  if (const int status = CheckKernel(wishes); status != 0) return status;
+  if (const int status = CheckRecording(wishes); status != 0) return status;
   return Execute(wishes, path, library);
 }
+
+int RunCommand(const std::vector<std::string>& arguments) { return RunAs("run", arguments); }
 
 }  // namespace userpager::cli

@@ -41,6 +41,10 @@ inline constexpr std::string_view kRunHelp =
 // `arguments` are those after "run". Does not return where the program runs. Returns the exit
 // status: 2 for bad arguments, 126 where the program cannot be run so, 127 where there is none.
 int RunCommand(const std::vector<std::string>& arguments);
+// The same for another command that does so, and complains by its own name.
+int RunAs(std::string_view command, const std::vector<std::string>& arguments);
+// Whether the option has its value in the next argument.
+bool RunWantsValue(const std::string& option);
 
 // Where the preload library is: beside the tool, or where it is installed; empty: in neither place.
 std::string FindPreloadLibrary();

@@ -1,5 +1,7 @@
 #include "runtime/cli/stat_command.h"
 
+#include <unistd.h>
+
 #include <iostream>
 #include <memory>
 
@@ -45,12 +47,9 @@ int StatCommand(const std::vector<std::string>& arguments) {
     }
   }
   std::vector<std::unique_ptr<ManagedProcess>> processes;
+  size_t hidden = 0;
   if (which.empty()) {
-    size_t hidden = 0;
     processes = ManagedProcess::All(&hidden);
-    if (hidden > 0) {
-      std::cerr << "userpager stat: " << hidden << " more cannot be looked at; ask as root\n";
-    }
   } else {
     std::string problem;
     processes.push_back(ManagedProcess::Find(which, &problem));
@@ -59,6 +58,12 @@ int StatCommand(const std::vector<std::string>& arguments) {
   std::vector<ProcessStatistics> all;
   for (const auto& process : processes) {
     all.push_back({process->number(), process->name(), process->Statistics()});
+  }
+  if (hidden > 0) {
+    std::cerr << "userpager stat: " << hidden << (all.empty() ? "" : " more")
+              << (hidden == 1 ? " process" : " processes") << " cannot be looked at; "
+              << (geteuid() == 0 ? "userpager stat PID says why" : "ask as root") << '\n';
+    if (all.empty() && form == Form::kText) return kFailed;
   }
   if (all.empty() && form == Form::kText) {
     return Complain("stat", kFailed, "no process runs under userpager");

@@ -27,7 +27,8 @@ constexpr char kStyle[] =
     "@media (prefers-color-scheme:dark){\n"
     "svg text{fill:#e6edf3}.grid{stroke:#30363d}.axis{stroke:#8b949e}\n"
     ".c0{fill:#4aa3df;stroke:#4aa3df}.c5{fill:#ff8a4c;stroke:#ff8a4c}\n"
-    ".c2{fill:#2fc79a;stroke:#2fc79a}.c6{fill:#a8a8a8;stroke:#a8a8a8}\n"
+    ".c2{fill:#2fc79a;stroke:#2fc79a}.c4{fill:#c3e3f7;stroke:#c3e3f7}\n"
+    ".c6{fill:#a8a8a8;stroke:#a8a8a8}\n"
     ".h0{fill:#16324a}.h1{fill:#1b4b70}.h2{fill:#1f6a9c}.h3{fill:#2b8cbf}\n"
     ".h4{fill:#4fb3c9}.h5{fill:#9bd3a5}.h6{fill:#f2d45c}.h7{fill:#ff9d3f}}\n"
     ".line{fill:none;stroke-width:2}\n";
@@ -55,7 +56,10 @@ std::string ChartStyle() { return kStyle; }
 std::string ShortNumber(double value) {
   const double size = std::fabs(value);
   if (size >= 1e6) return Format("%.3gM", value / 1e6);
-  if (size >= 1e4) return Format("%.3gk", value / 1e3);
+  // Of what is round in thousands, as the marks of an axis, those above and below look alike.
+  if (size >= 1e4 || (size >= 1e3 && std::fmod(size, 500) == 0)) {
+    return Format("%.3gk", value / 1e3);
+  }
   if (size >= 1e3) return Format("%.0f", value);
   return Format("%.3g", value);
 }

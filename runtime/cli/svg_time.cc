@@ -73,7 +73,9 @@ std::string HeatScale(double y, uint32_t most) {
 std::string DrawBand(const HeatBand& band, double top, double bottom, bool labelled) {
   std::string svg;
   if (labelled) {
-    svg += SvgText(kPlotLeft - 6, top + 10, "class=\"value\" text-anchor=\"end\"", band.label);
+    // Of a band the name stands in it; of a mark of the axis, at its line.
+    const double below = band.tip.empty() ? 3.5 : 10;
+    svg += SvgText(kPlotLeft - 6, top + below, "class=\"value\" text-anchor=\"end\"", band.label);
   }
   svg += Format("<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
                 kPlotLeft, top, kPlotRight, top);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 
 namespace userpager::cli {
@@ -15,7 +16,7 @@ namespace {
 constexpr const char* kTakeScreen = "\x1b[?1049h\x1b[?25l";
 constexpr const char* kGiveScreenBack = "\x1b[?25h\x1b[?1049l";
 constexpr const char* kHome = "\x1b[H";
-constexpr const char* kRestOfLine = "\x1b[K\r\n";
+constexpr const char* kClearLine = "\x1b[K";
 constexpr const char* kRestOfScreen = "\x1b[J";
 constexpr const char* kEmphasis = "\x1b[1m";
 constexpr const char* kPlain = "\x1b[0m";
@@ -67,12 +68,19 @@ bool Wait(bool input, std::chrono::steady_clock::time_point when) {
 
 }  // namespace
 
-bool MayUseColour() {
-  const char* refused = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && (refused == nullptr || *refused == '\0');
+bool UnderstandsEscapes(int file) {
+  const char* kind = std::getenv("TERM");
+  return isatty(file) == 1 && (kind == nullptr || std::strcmp(kind, "dumb") != 0);
 }
 
-bool Terminal::IsThere() { return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1; }
+bool MayUseColour() {
+  const char* refused = std::getenv("NO_COLOR");
+  return UnderstandsEscapes(STDOUT_FILENO) && (refused == nullptr || *refused == '\0');
+}
+
+bool Terminal::IsThere() {
+  return isatty(STDIN_FILENO) == 1 && UnderstandsEscapes(STDOUT_FILENO);
+}
 
 Terminal::Terminal() {
   (void)Signals();
@@ -92,18 +100,22 @@ Terminal::~Terminal() {
 
 void Terminal::Show(const std::vector<std::string>& lines, int emphasised) {
   winsize size{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 &&
+                     size.ws_row > 0;
   const size_t columns = known ? size.ws_col : 80;
   const size_t rows = known ? size.ws_row : 24;
   std::string screen = kHome;
-  for (size_t i = 0; i < std::min(lines.size(), rows - 1); ++i) {
+  for (size_t i = 0; i < std::min(lines.size(), rows); ++i) {
+    // Behind the last row the screen would move. A line is cleared before it is written: behind a
+    // full one the cursor still stands on its last letter.
+    screen += i == 0 ? kClearLine : std::string("\r\n") + kClearLine;
     const bool bold = static_cast<int>(i) == emphasised && MayUseColour();
     if (bold) screen += kEmphasis;
     screen += lines[i].substr(0, columns);
     if (bold) screen += kPlain;
-    screen += kRestOfLine;
   }
-  std::cout << screen << kRestOfScreen << std::flush;
+  if (lines.size() < rows) screen += std::string("\r\n") + kRestOfScreen;
+  std::cout << screen << std::flush;
 }
 
 Terminal::Event Terminal::AwaitUntil(std::chrono::steady_clock::time_point when) {

@@ -10,12 +10,16 @@
 
 namespace userpager::cli {
 
-// Whether text on standard output may have colours: it is a terminal, and NO_COLOR is not set.
+// Whether the file is a terminal that can do more than print letters (TERM=dumb: an editor's).
+bool UnderstandsEscapes(int file);
+
+// Whether text on standard output may have colours: it is such a terminal, and NO_COLOR is not
+// set.
 bool MayUseColour();
 
 class Terminal {
  public:
-  // Standard input and output are a terminal.
+  // Standard input and output are such a terminal.
   static bool IsThere();
 
   // Takes the screen; keys come one at a time.

@@ -1,8 +1,10 @@
 #include "runtime/cli/top_command.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <iomanip>
 #include <iostream>
@@ -70,7 +72,7 @@ int Parse(const std::vector<std::string>& arguments, Wishes* wishes) {
     }
   }
   if (!wishes->batch && !Terminal::IsThere()) {
-    return ComplainOfUsage("top", "this is no terminal; -b writes text");
+    return ComplainOfUsage("top", "this is no terminal that can show a picture; -b writes text");
   }
   return 0;
 }
@@ -174,7 +176,10 @@ int RunBatch(const Wishes& wishes, Watch* watch) {
     if (!SleepUntil(next)) return 0;
     if (watch->HasEnded()) return ComplainOfEnd(wishes);
     for (const std::string& line : watch->NextPicture()) std::cout << line << '\n';
-    if (!(std::cout << std::endl)) return kFailed;
+    errno = 0;
+    if (std::cout << std::endl) continue;
+    return Complain("top", kFailed,
+                    std::string("standard output cannot be written: ") + std::strerror(errno));
   }
   return 0;
 }

@@ -27,6 +27,18 @@ std::string Truncated(const std::string& path, size_t bytes, size_t wanted) {
                 path.c_str(), bytes, wanted);
 }
 
+// Whoever made the file may have made its checksums as well: what follows is relied on later.
+constexpr uint64_t kMostPages = uint64_t{1} << 44;       // in 56 bits of addresses
+constexpr uint64_t kMostPagesOfRun = uint64_t{1} << 20;  // at once, of one region
+constexpr uint32_t kMostShards = uint32_t{1} << 16;
+
+bool IsPossible(const TraceEvent& event) {
+  if (event.kind == TraceKind::kLimit) return event.page <= kMostPages;
+  const bool is_region = event.kind == TraceKind::kReserved || event.kind == TraceKind::kReleased;
+  const uint64_t most = is_region ? kMostPages : kMostPagesOfRun;
+  return event.page < kMostPages && event.page_count <= std::min(most, kMostPages - event.page);
+}
+
 // What is wrong with a header that begins with the right letters, or "".
 std::string CheckHeader(const std::string& path, const TraceHeader& header) {
   if (header.version != kTraceVersion) {
@@ -37,7 +49,9 @@ std::string CheckHeader(const std::string& path, const TraceHeader& header) {
   const bool intact = header.checksum == Crc32c(&header, offsetof(TraceHeader, checksum)) &&
                       header.header_bytes == sizeof header &&
                       header.record_bytes == kTraceRecordBytes && header.page_bytes == kPageBytes;
-  return intact ? "" : Damaged(path, 0, "its header is not what was written");
+  const bool possible = header.shards <= kMostShards && header.limit_pages <= kMostPages &&
+                        header.program[sizeof header.program - 1] == '\0';
+  return intact && possible ? "" : Damaged(path, 0, "its header is not what was written");
 }
 
 }  // namespace
@@ -104,16 +118,22 @@ std::string TraceFile::ReadBlock(const std::string& path, size_t* at, uint64_t n
   return wrong == nullptr ? "" : Damaged(path, *at, wrong);
 }
 
+const char* TraceFile::TakeEvents(const TraceBlock& block, const char* records) {
+  if (block.shard >= dropped_of_.size()) return "there is no such shard";
+  const std::span events(reinterpret_cast<const TraceEvent*>(records), block.record_count);
+  if (!std::all_of(events.begin(), events.end(), IsPossible)) {
+    return "an event is of pages that cannot be there";
+  }
+  blocks_.push_back({block.shard, events});
+  event_count_ += block.record_count;
+  dropped_of_[block.shard] = block.dropped;
+  return nullptr;
+}
+
 const char* TraceFile::TakeBlock(const TraceBlock& block, const char* records) {
   const size_t bytes = block.record_count * kTraceRecordBytes;
   switch (block.kind) {
-    case TraceBlockKind::kEvents:
-      if (block.shard >= dropped_of_.size()) return "there is no such shard";
-      blocks_.push_back(
-          {block.shard, {reinterpret_cast<const TraceEvent*>(records), block.record_count}});
-      event_count_ += block.record_count;
-      dropped_of_[block.shard] = block.dropped;
-      return nullptr;
+    case TraceBlockKind::kEvents: return TakeEvents(block, records);
     case TraceBlockKind::kSamples: {
       const auto* samples = reinterpret_cast<const TraceSample*>(records);
       samples_.insert(samples_.end(), samples, samples + block.record_count);

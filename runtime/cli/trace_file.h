@@ -51,6 +51,7 @@ class TraceFile {
   std::string ReadBlock(const std::string& path, size_t* at, uint64_t number);
   // Of a block that is whole. What is wrong with what it says, or nullptr.
   const char* TakeBlock(const TraceBlock& block, const char* records);
+  const char* TakeEvents(const TraceBlock& block, const char* records);
 
   const char* data_ = nullptr;  // mapped
   size_t bytes_ = 0;

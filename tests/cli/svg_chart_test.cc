@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "runtime/cli/svg_frame.h"
 
 namespace userpager::cli {
 namespace {
@@ -68,6 +71,49 @@ TEST(SvgChart, NamesAreEscaped) {
   EXPECT_THAT(svg, HasSubstr("a &lt; b &amp; c"));
   EXPECT_THAT(svg, HasSubstr("s &amp; t"));
   EXPECT_THAT(svg, Not(HasSubstr("<g>")));
+}
+
+// The colour of a series in one of the two styles.
+std::vector<int> ColourOf(const std::string& style, size_t series) {
+  const std::string begin = "." + SeriesClass(series) + "{fill:#";
+  const size_t at = style.find(begin);
+  if (at == style.npos) return {};
+  std::vector<int> parts;
+  for (size_t i = 0; i < 6; i += 2) {
+    parts.push_back(std::stoi(style.substr(at + begin.size() + i, 2), nullptr, 16));
+  }
+  return parts;
+}
+
+TEST(SvgChart, NoTwoSeriesLookAlikeInLightOrInTheDark) {
+  constexpr size_t kSeries = 8;
+  constexpr double kLeastDistance = 40;
+  const std::string style = ChartStyle();
+  const size_t dark = style.find("prefers-color-scheme:dark");
+  ASSERT_NE(style.npos, dark);
+  for (const bool in_the_dark : {false, true}) {
+    std::vector<std::vector<int>> colours;
+    for (size_t series = 0; series < kSeries; ++series) {
+      std::vector<int> colour = ColourOf(in_the_dark ? style.substr(dark) : style, series);
+      if (colour.empty()) colour = ColourOf(style, series);
+      ASSERT_EQ(3u, colour.size());
+      for (const std::vector<int>& other : colours) {
+        EXPECT_LT(kLeastDistance, std::hypot(colour[0] - other[0], colour[1] - other[1],
+                                             colour[2] - other[2]))
+            << "series " << series << (in_the_dark ? " in the dark" : "");
+      }
+      colours.push_back(std::move(colour));
+    }
+  }
+}
+
+TEST(SvgChart, MarksOfAnAxisAreWrittenInOneWay) {
+  EXPECT_EQ("500", ShortNumber(500));
+  EXPECT_EQ("1.5k", ShortNumber(1500));
+  EXPECT_EQ("5k", ShortNumber(5000));
+  EXPECT_EQ("10k", ShortNumber(10'000));
+  EXPECT_EQ("1234", ShortNumber(1234));
+  EXPECT_EQ("2M", ShortNumber(2e6));
 }
 
 TEST(SvgChart, NothingToDrawIsAChartAllTheSame) {

@@ -21,6 +21,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsSupersetOf;
 using testing::Not;
+using testing::UnorderedElementsAre;
 
 constexpr std::string_view kBashCompletion = "/usr/share/bash-completion/bash_completion";
 constexpr std::string_view kOurs = USERPAGER_SOURCE_DIR "/runtime/cli/package/userpager.bash";
@@ -79,6 +80,21 @@ TEST_F(Completion, OfTheToolsOwnWords) {
   EXPECT_THAT(Offered({"userpager", "run", "--children", "=", "n"}, false), ElementsAre("none"));
   EXPECT_THAT(Offered({"userpager", "run", "--page-file", "user"}, false),
               ElementsAre("userpager"));
+}
+
+// What stands in an example is no option, and what is run's is record's too.
+TEST_F(Completion, OfRecordAndReport) {
+  EXPECT_THAT(Offered({"userpager", "report", "--"}, false),
+              UnorderedElementsAre("--chrome-trace", "--csv", "--help", "--output"));
+  EXPECT_THAT(Offered({"userpager", "report", ""}, false), ElementsAre("userpager"));
+  EXPECT_THAT(Offered({"userpager", "report", "--csv", "out", ""}, false),
+              ElementsAre("userpager"));
+  EXPECT_THAT(Offered({"userpager", "record", "--"}, false),
+              IsSupersetOf({"--callers", "--memory", "--page-file", "--children"}));
+  EXPECT_THAT(Offered({"userpager", "record", "-o", "x", "--memory", "6"}, false),
+              ElementsAre("64M"));
+  EXPECT_THAT(Offered({"userpager", "record", "--memory", "1G", "userp"}, false),
+              Contains("userpager"));
 }
 
 TEST_F(Completion, OfProcesses) {

@@ -92,6 +92,20 @@ TEST_F(LimitCommandTest, WhatIsRefusedChangesNothing) {
   EXPECT_EQ(0, program_->Finish());
 }
 
+// What is said must not go into the file that the request is written to.
+TEST_F(LimitCommandTest, AskedWithStreamsClosed) {
+  const std::string line =
+      std::string(USERPAGER_TOOL) + " limit " + std::to_string(program_->number()) + " ";
+  for (const std::string closed : {" 2>&-", " >&- 2>&-", " <&- >&- 2>&-"}) {
+    EXPECT_EQ(1, RunProgram({"sh", "-c", line + "4K" + closed}).status) << closed;
+    EXPECT_EQ(48 * kMiB, Stat("memory_limit_bytes"));
+  }
+  // Done, but not told.
+  EXPECT_EQ(1, RunProgram({"sh", "-c", line + "40M >&-"}).status);
+  EXPECT_EQ(40 * kMiB, Stat("memory_limit_bytes"));
+  EXPECT_EQ(0, program_->Finish());
+}
+
 TEST_F(LimitCommandTest, AStoppedProcessIsNotWaitedFor) {
   program_->Stop();
   const ProgramRun run = Limit("8M");

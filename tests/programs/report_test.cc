@@ -182,6 +182,14 @@ TEST_F(ReportTest, WhatIsNoRecordingIsToldInOneLine) {
   EXPECT_EQ(2, Tool({"report", "--colour", "x", In("a.trace")}).status);
   EXPECT_EQ(2, Tool({"report", In("a.trace"), In("cut")}).status);
   EXPECT_EQ(2, Tool({"record", "-o"}).status);
+  // The recording is never what is written to.
+  std::filesystem::create_symlink("a.trace", In("link"));
+  for (const char* name : {"a.trace", "link"}) {
+    EXPECT_EQ(2, Tool({"report", "-o", In(name), In("a.trace")}).status) << name;
+    EXPECT_EQ(2, Tool({"report", "--csv", In(name), In("a.trace")}).status) << name;
+  }
+  EXPECT_EQ(2, Tool({"report", "--csv", In("x"), "--chrome-trace", In("x"), In("a.trace")}).status);
+  EXPECT_EQ(whole, ReadAll(In("a.trace")));
   // A file of somebody else's is not recorded to, and the program is not run.
   const ProgramRun refused = Tool({"record", "-o", In("text"), "echo", "ran"});
   EXPECT_EQ(126, refused.status);

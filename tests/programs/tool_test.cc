@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/programs/program_run.h"
@@ -88,6 +89,59 @@ TEST_F(ToolTest, HelpAndVersionOfEachCommand) {
         << wrong.complaints;
   }
   EXPECT_GE(commands, 2u);
+}
+
+TEST_F(ToolTest, WhatIsWrongWithAnOptionIsSaid) {
+  for (const auto& [arguments, words] :
+       std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"run", "--speed"}, "run: there is no option --speed;"},
+           {{"run", "--trace=", "true"}, "run: --trace wants a value;"},
+           {{"run", "--stats", "", "true"}, "run: --stats wants a value;"},
+           {{"run", "--memory"}, "run: --memory wants a value;"},
+           {{"record", "-o", "file"}, "record: no program is named;"},
+           {{"record", "-o", "--", "true"}, "record: -o wants a value;"},
+           {{"record", "--speed", "9", "true"}, "record: there is no option --speed;"}}) {
+    const ProgramRun run = Tool(arguments);
+    EXPECT_EQ(2, run.status) << words;
+    EXPECT_EQ(0u, run.complaints.find("userpager " + words)) << run.complaints;
+    EXPECT_EQ(1, std::count(run.complaints.begin(), run.complaints.end(), '\n'));
+  }
+  // Behind the value of an option there are options still.
+  EXPECT_EQ(0u, Tool({"run", "--memory", "8M", "--help"}).output.find("usage: userpager run"));
+  EXPECT_EQ(0u, Tool({"record", "-o", "x", "--version"}).output.find("userpager "));
+}
+
+// Runs a line of shell, in which $0 is the tool.
+ProgramRun Shell(const std::string& line) {
+  return RunProgram({"sh", "-c", line, USERPAGER_TOOL});
+}
+
+TEST_F(ToolTest, OutputThatCannotBeWrittenIsAnError) {
+  for (const char* line : {"--help > /dev/full", "--version > /dev/full", "stat --help >&-",
+                           "stat --prometheus > /dev/full",
+                           "top -b -n 1 -d 0.1 > /dev/full"}) {
+    const ProgramRun run = Shell(std::string("\"$0\" ") + line);
+    EXPECT_EQ(1, run.status) << line;
+    EXPECT_TRUE(Says(run, "standard output cannot be written: ")) << line << run.complaints;
+    EXPECT_EQ(1, std::count(run.complaints.begin(), run.complaints.end(), '\n'));
+  }
+}
+
+TEST_F(ToolTest, AFolderThatIsGoneIsNoEndWithoutAWord) {
+  const std::string gone = (folder_ / "gone").string();
+  for (const char* line : {"record true", "run --trace x true"}) {
+    const ProgramRun run =
+        Shell("mkdir " + gone + "; cd " + gone + "; rmdir " + gone + "; \"$0\" " + line);
+    EXPECT_EQ(126, run.status) << run.complaints;
+    EXPECT_TRUE(Says(run, ": No such file or directory\n")) << run.complaints;
+  }
+}
+
+TEST_F(ToolTest, AClosedStreamStaysClosedForTheProgram) {
+  if (!works_) GTEST_SKIP() << "userpager run does not work here: userpager doctor says why";
+  const ProgramRun run =
+      Shell("\"$0\" run sh -c '(echo text) 2> /dev/null || echo closed >&2' >&-");
+  EXPECT_EQ("closed\n", run.complaints);
 }
 
 TEST_F(ToolTest, OptionsOfTheProgramAreItsOwn) {

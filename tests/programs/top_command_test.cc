@@ -13,6 +13,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/programs/program_run.h"
@@ -131,10 +132,11 @@ TEST(TopCommandTest, WrongArguments) {
 // The tool on a terminal of its own.
 class OnTerminal {
  public:
-  explicit OnTerminal(std::vector<std::string> environment = {}) {
+  explicit OnTerminal(std::vector<std::string> environment = {}, unsigned short rows = 24,
+                      unsigned short columns = 100) {
     winsize size{};
-    size.ws_row = 24;
-    size.ws_col = 100;
+    size.ws_row = rows;
+    size.ws_col = columns;
     EXPECT_EQ(0, openpty(&ours_, &theirs_, nullptr, nullptr, &size));
     fcntl(ours_, F_SETFD, FD_CLOEXEC);
     tcgetattr(theirs_, &before_);
@@ -162,16 +164,20 @@ class OnTerminal {
     close(theirs_);
   }
 
-  // Reads until the text is there.
-  void Await(const std::string& text) {
+  // Reads what comes next.
+  void AwaitMore() {
     constexpr int kPatienceMs = 60'000;
     pollfd ready{ours_, POLLIN, 0};
-    while (seen_.find(text) == std::string::npos) {
-      ASSERT_EQ(1, poll(&ready, 1, kPatienceMs)) << seen_;
-      char part[4096];
-      const ssize_t got = read(ours_, part, sizeof part);
-      ASSERT_GT(got, 0) << seen_;
-      seen_.append(part, static_cast<size_t>(got));
+    ASSERT_EQ(1, poll(&ready, 1, kPatienceMs)) << seen_;
+    char part[4096];
+    const ssize_t got = read(ours_, part, sizeof part);
+    ASSERT_GT(got, 0) << seen_;
+    seen_.append(part, static_cast<size_t>(got));
+  }
+  // Reads until the text is there.
+  void Await(const std::string& text) {
+    while (!testing::Test::HasFatalFailure() && seen_.find(text) == std::string::npos) {
+      AwaitMore();
     }
   }
   void Press(char key) { EXPECT_EQ(1, write(ours_, &key, 1)); }
@@ -210,6 +216,34 @@ TEST(TopCommandTest, OnATerminalUntilQIsPressed) {
   EXPECT_EQ(0, top.Wait());
   EXPECT_TRUE(top.IsAsBefore());
   EXPECT_EQ(0, program->Finish());
+}
+
+// What is shown is what has room, each line up to the last column, and the screen stays in its
+// place: there is no end of line behind the last row.
+TEST(TopCommandTest, OnATerminalOfAnySize) {
+  const std::pair<unsigned short, unsigned short> sizes[] = {{1, 80}, {3, 20}, {2, 1}};
+  for (const auto& [rows, columns] : sizes) {
+    OnTerminal top({"NO_COLOR=1"}, rows, columns);
+    const std::string head = "\x1b[H\x1b[K" + std::string("userpager top, ").substr(0, columns);
+    while (!HasFatalFailure() && CountOf(top.seen(), head) < 3) top.AwaitMore();
+    const size_t begin = top.seen().find(head);
+    const std::string picture =
+        top.seen().substr(begin, top.seen().find(head, begin + 1) - begin);
+    EXPECT_EQ(size_t{rows} - 1, CountOf(picture, "\r\n")) << picture;
+    if (rows == 3) {
+      EXPECT_LT(0u, CountOf(top.seen(), "\r\n\x1b[K     PID NAME       \x1b[H"));
+    }
+    top.Press('q');
+    top.Await("\x1b[?1049l");
+    EXPECT_EQ(0, top.Wait());
+  }
+}
+
+TEST(TopCommandTest, ATerminalThatPrintsLettersAloneIsRefused) {
+  OnTerminal top({"TERM=dumb"});
+  top.Await("-b writes text");
+  EXPECT_EQ(2, top.Wait());
+  EXPECT_EQ(0u, CountOf(top.seen(), "\x1b"));
 }
 
 TEST(TopCommandTest, WithoutColourAndEndedBySignals) {

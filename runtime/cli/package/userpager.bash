@@ -2,8 +2,12 @@
 # for --help. Behind --, or behind the options of a command that runs a program, the words are
 # completed as the wrapped program's own completion does it.
 
-# _userpager_help TOOL [COMMAND]: what the tool, or one of its commands, says of itself.
-_userpager_help() { "${1/#\~/$HOME}" ${2:+"$2"} --help 2> /dev/null; }
+# _userpager_help TOOL [COMMAND]: what the tool, or one of its commands, says of itself, without the
+# example, in which there are options of other commands. All options of run are record's too.
+_userpager_help() {
+  "${1/#\~/$HOME}" ${2:+"$2"} --help 2> /dev/null | sed '/^example:/,$d'
+  if [ "${2-}" = record ]; then _userpager_help "$1" run | sed '/^usage:/d'; fi
+}
 
 _userpager_commands() {
   _userpager_help "$1" |
@@ -18,7 +22,7 @@ _userpager_processes() {
     pid=${file##*/userpager-}
     pid=${pid%%-*}
     if [ -r "/proc/$pid/comm" ]; then echo "$pid $(< "/proc/$pid/comm")"; fi
-  done
+  done | sort -u
 }
 
 # Completes the value of an option, by its name or by what --help calls the value.
@@ -58,8 +62,9 @@ _userpager() {
     return
   fi
   help=$(_userpager_help "$1" "$command")
-  # A process, and then perhaps a size.
-  local takes_process=no takes_size=no named=no
+  # A process, and then perhaps a size, or a file.
+  local takes_process=no takes_size=no takes_file=no named=no
+  if grep -q "^usage: userpager $command .* FILE$" <<< "$help"; then takes_file=yes; fi
   if grep -q "^usage: userpager $command .*PID" <<< "$help"; then takes_process=yes; fi
   if grep -q "^usage: userpager $command .*PID.* SIZE" <<< "$help"; then takes_size=yes; fi
   if grep -q "^usage: userpager $command .*program" <<< "$help"; then takes_program=yes; fi
@@ -90,6 +95,8 @@ _userpager() {
     _userpager_value "$current" "" SIZE
   elif [ "$named$takes_process" = noyes ] && [[ $current != -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_userpager_processes)" -- "$current")
+  elif [ "$named$takes_file" = noyes ] && [[ $current != -* ]]; then
+    _userpager_value "$current" "" FILE
   else
     local options
     options=$(grep -oE -- '--[a-z][a-z-]*' <<< "$help" | sort -u)
