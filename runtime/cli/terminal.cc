@@ -24,9 +24,17 @@ constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
 volatile sig_atomic_t ended = 0;
 volatile sig_atomic_t resized = 0;
+volatile sig_atomic_t stopped = 0;
 
 void NoteEnd(int) { ended = 1; }
 void NoteSize(int) { resized = 1; }
+void NoteStop(int) { stopped = 1; }
+
+// Until somebody lets the process go on (SIGCONT).
+void Stop() {
+  stopped = 0;
+  raise(SIGSTOP);
+}
 
 // The signals are let in only while the command waits, so none is missed.
 class WaitingSignals {
@@ -36,6 +44,7 @@ class WaitingSignals {
     sigemptyset(&held);
     for (const int signal : kEndingSignals) Handle(signal, &NoteEnd, &held);
     Handle(SIGWINCH, &NoteSize, &held);
+    Handle(SIGTSTP, &NoteStop, &held);
     sigprocmask(SIG_BLOCK, &held, &let_in_);
   }
   const sigset_t* let_in() const { return &let_in_; }
@@ -84,6 +93,12 @@ bool Terminal::IsThere() {
 
 Terminal::Terminal() {
   (void)Signals();
+  Take();
+}
+
+Terminal::~Terminal() { GiveBack(); }
+
+void Terminal::Take() {
   tcgetattr(STDIN_FILENO, &before_);
   termios changed = before_;
   changed.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
@@ -93,7 +108,7 @@ Terminal::Terminal() {
   std::cout << kTakeScreen << std::flush;
 }
 
-Terminal::~Terminal() {
+void Terminal::GiveBack() {
   std::cout << kGiveScreenBack << std::flush;
   tcsetattr(STDIN_FILENO, TCSANOW, &before_);
 }
@@ -120,6 +135,12 @@ void Terminal::Show(const std::vector<std::string>& lines, int emphasised) {
 
 Terminal::Event Terminal::AwaitUntil(std::chrono::steady_clock::time_point when) {
   while (ended == 0 && std::chrono::steady_clock::now() < when) {
+    if (stopped != 0) {
+      GiveBack();
+      Stop();
+      Take();
+      resized = 1;
+    }
     if (resized != 0) {
       resized = 0;
       return Event::kResized;
@@ -134,7 +155,10 @@ Terminal::Event Terminal::AwaitUntil(std::chrono::steady_clock::time_point when)
 }
 
 bool SleepUntil(std::chrono::steady_clock::time_point when) {
-  while (ended == 0 && std::chrono::steady_clock::now() < when) (void)Wait(false, when);
+  while (ended == 0 && std::chrono::steady_clock::now() < when) {
+    if (stopped != 0) Stop();
+    (void)Wait(false, when);
+  }
   return ended == 0;
 }
 

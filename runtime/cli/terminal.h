@@ -34,10 +34,14 @@ class Terminal {
 
   enum class Event { kTime, kQuit, kResized };
   // Waits until the time, for the key q, or for a signal that ends the command or has changed the
-  // size of the screen.
+  // size of the screen. While the command is stopped (SIGTSTP: Ctrl-Z) the screen is as it was
+  // before; going on counts as a change of size.
   Event AwaitUntil(std::chrono::steady_clock::time_point when);
 
  private:
+  void Take();
+  void GiveBack();
+
   termios before_ = {};
 };
 

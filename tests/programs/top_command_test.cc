@@ -182,6 +182,10 @@ class OnTerminal {
   }
   void Press(char key) { EXPECT_EQ(1, write(ours_, &key, 1)); }
   void Signal(int signal) const { kill(number_, signal); }
+  bool AwaitStop() const {
+    int status = 0;
+    return waitpid(number_, &status, WUNTRACED) == number_ && WIFSTOPPED(status);
+  }
   int Wait() {
     int status = 0;
     waitpid(number_, &status, 0);
@@ -244,6 +248,35 @@ TEST(TopCommandTest, ATerminalThatPrintsLettersAloneIsRefused) {
   top.Await("-b writes text");
   EXPECT_EQ(2, top.Wait());
   EXPECT_EQ(0u, CountOf(top.seen(), "\x1b"));
+}
+
+// Ctrl-Z: the shell has the screen as it was, and finds it taken again when the command goes on.
+TEST(TopCommandTest, StoppedItGivesTheScreenBack) {
+  OnTerminal top({"NO_COLOR=1"});
+  top.Await("RESIDENT");
+  top.Signal(SIGTSTP);
+  top.Await("\x1b[?1049l");
+  EXPECT_TRUE(top.AwaitStop());
+  EXPECT_TRUE(top.IsAsBefore());
+  top.Signal(SIGCONT);
+  while (!HasFatalFailure() && CountOf(top.seen(), "\x1b[?1049h") < 2) top.AwaitMore();
+  top.Await("\x1b[?1049h\x1b[?25l\x1b[H");
+  EXPECT_FALSE(top.IsAsBefore());
+  top.Press('q');
+  EXPECT_EQ(0, top.Wait());
+  EXPECT_TRUE(top.IsAsBefore());
+}
+
+TEST(TopCommandTest, AsTextItStopsToo) {
+  TalkingProgram top({USERPAGER_TOOL, "top", "-b", "-d", "0.1"});
+  EXPECT_EQ(0u, top.ReadLine().find("userpager top, "));
+  kill(top.number(), SIGTSTP);
+  int status = 0;
+  EXPECT_EQ(top.number(), waitpid(top.number(), &status, WUNTRACED));
+  EXPECT_TRUE(WIFSTOPPED(status));
+  kill(top.number(), SIGCONT);
+  kill(top.number(), SIGTERM);
+  EXPECT_EQ(0, top.Finish());
 }
 
 TEST(TopCommandTest, WithoutColourAndEndedBySignals) {
