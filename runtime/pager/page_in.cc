@@ -63,41 +63,44 @@ void Shard::OpenPages(const Transfer& transfer, int64_t result) {
 }
 
 bool Shard::OnReadDone(uint32_t index, int64_t result) {
-  ReadInstall work(platform_, page_file_);
-  AddRead({index, result}, &work);
-  helper_.Begin(&ReadInstall::Do, &work, work.part_count());
-  return BookRead(work.reads().front());
+  installs_.Clear();
+  AddRead({index, result});
+  helper_.Begin(&ReadInstall::Do, &installs_, installs_.part_count());
+  return BookRead(installs_.reads().front());
 }
 
-// What was read begins to be installed; BookRead ends it.
-void Shard::EndTransfers(std::span<const IoCompletion> transfers, ReadInstall* work) {
+// What was read begins to be installed, and what somebody waits for is; BookRead ends it.
+void Shard::EndTransfers(std::span<const IoCompletion> transfers) {
   const auto is_read = [&](const IoCompletion& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return transfers_[static_cast<uint32_t>(done.tag)].kind == TransferKind::kRead;
   };
+  installs_.Clear();
   for (const IoCompletion& done : transfers) {
-    if (is_read(done)) AddRead(done, work);
+    if (is_read(done)) AddRead(done);
   }
-  helper_.Begin(&ReadInstall::Do, work, work->part_count());
+  helper_.Begin(&ReadInstall::Do, &installs_, installs_.part_count());
+  helper_.Finish(installs_.awaited_end());
   for (const IoCompletion& done : transfers) {
     if (!is_read(done)) OnWriteDone(static_cast<uint32_t>(done.tag), done.result);
   }
 }
 
 // What has come is to be installed, but for markers.
-void Shard::AddRead(const IoCompletion& done, ReadInstall* work) {
+void Shard::AddRead(const IoCompletion& done) {
   const uint32_t index = static_cast<uint32_t>(done.tag);
   const Transfer& transfer = transfers_[index];
   if (cipher_ != nullptr) OpenPages(transfer, done.result);
-  work->Begin(index, done.result);
+  installs_.Begin(index, done.result);
   const uint64_t arrived = done.result < 0 ? 0 : static_cast<uint64_t>(done.result) / kPageBytes;
   for (unsigned i = 0; i < std::min<uint64_t>(transfer.count, arrived); ++i) {
     const Stripe* stripe = StripeReading(index, transfer.pages[i]);
     if (stripe == nullptr || IsMarker(transfer, i)) continue;
     const Pte pte = stripe->Load(transfer.pages[i]);
     if (!pte.protection().AllowsAccess()) continue;
-    work->Add(transfer, i, *stripe, buffers_.PageAt(transfer.buffer.first + i),
-              IsReadToWrite(transfer, i, pte));
+    installs_.Add(transfer, i, *stripe, buffers_.PageAt(transfer.buffer.first + i),
+                  IsReadToWrite(transfer, i, pte));
   }
+  if (transfer.demand_page != PageIndex(0) || transfer.awaited != 0) installs_.NoteAwaited();
 }
 
 bool Shard::BookRead(const ReadInstall::Read& read) {

@@ -113,7 +113,9 @@ bool Shard::Balance(PageCount most_drops) {
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
     balancing_ = false;
   }
-  return progress && (MemoryWanted().value() > 0 || ToBeParked().value() > 0);
+  const bool enough = MemoryWanted().value() == 0 && ToBeParked().value() == 0;
+  if (enough) balancing_ = false;
+  return progress && !enough;
 }
 
 // Parked pages are written when memory will be wanted for them soon, not before: the disk is slower

@@ -2,7 +2,7 @@
 // two threads do at a time (HelperThread): each page is compared with its slot's checksum, then
 // installed.
 //
-// Flow:   the shard adds the pages (Begin, Add), has the parts done, and books what they say
+// Flow:   the shard adds the pages (Clear, Begin, Add), has the parts done, and books what they say
 //         (page_in.cc). Until then a page's PTE says Reading, as before it was installed.
 // Locks:  the shard's mutex, from the first part to the last. The parts take none, and change
 //         nothing but themselves and what is mapped.
@@ -48,6 +48,7 @@ class ReadInstall {
 
   ReadInstall(PagePlatform& platform, const PageFile& file) : platform_(platform), file_(file) {}
 
+  void Clear() { read_count_ = part_count_ = awaited_end_ = 0; }
   // Another read; what is added from now on is its.
   void Begin(uint32_t transfer, int64_t result) {
     reads_[read_count_++] = {transfer, result, parts_ + part_count_, 0, part_count_};
@@ -61,6 +62,10 @@ class ReadInstall {
 
   std::span<const Read> reads() const { return {reads_, read_count_}; }
   unsigned part_count() const { return part_count_; }
+  // Somebody waits for a page of the read that was begun last.
+  void NoteAwaited() { awaited_end_ = part_count_; }
+  // The parts before it are those, and what comes before them.
+  unsigned awaited_end() const { return awaited_end_; }
 
  private:
   // What one thread does in one go: short, so that neither awaits the other for long.
@@ -72,6 +77,7 @@ class ReadInstall {
   unsigned read_count_ = 0;
   Part parts_[HelperThread::kMostParts];
   unsigned part_count_ = 0;
+  unsigned awaited_end_ = 0;
 };
 
 }  // namespace userpager

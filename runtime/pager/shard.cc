@@ -42,6 +42,7 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       page_file_(parts.page_file),
       cipher_(parts.cipher),
       helper_(parts.helper),
+      installs_(parts.platform, parts.page_file),
       trace_(options.trace),
       traced_limit_(parts.frames.limit()),
       policy_(options.replacement, frames_),
@@ -78,13 +79,12 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
   now_ns_ = NowNanoseconds();
   turn_asked_ = false;
   SendUnsent();
-  ReadInstall install(platform_, page_file_);
-  EndTransfers(transfers, &install);
-  // Memory is freed while the helper installs what was read, unless somebody waits.
-  const bool balances = install.part_count() > 1 && faults.empty();
+  EndTransfers(transfers);
+  // Memory is freed while the helper installs what nobody waits for yet.
+  const bool balances = installs_.part_count() > 1 && faults.empty();
   bool work_left = balances && KeepBalance(false);
   // Each read is booked while those after it are being installed.
-  for (const ReadInstall::Read& read : install.reads()) (void)BookRead(read);
+  for (const ReadInstall::Read& read : installs_.reads()) (void)BookRead(read);
   // Frames of writes whose pages went another way: no later event need come to free them.
   if (!transfers.empty()) (void)DropDiscarded();
   for (size_t i = 0; i < faults.size(); ++i) {

@@ -379,9 +379,8 @@ class Shard {
   void SendRead(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the page that somebody waits for is read once more, by the same transfer.
   bool OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndTransfers(std::span<const IoCompletion> transfers, ReadInstall* work)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddRead(const IoCompletion& done, ReadInstall* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndTransfers(std::span<const IoCompletion> transfers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddRead(const IoCompletion& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BookRead(const ReadInstall::Read& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TracePagesIn(const Transfer& transfer, uint64_t installed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -522,6 +521,7 @@ class Shard {
   PageFile& page_file_;
   SlotCipher* const cipher_;
   HelperThread& helper_;
+  ReadInstall installs_ ABSL_GUARDED_BY(mutex_);  // of the turn under way
 
   Lock mutex_{LockRank::kShard};
   ShardTrace trace_ ABSL_GUARDED_BY(mutex_);

@@ -16,8 +16,6 @@ constexpr unsigned kLooks = 1000;
 
 unsigned NextOf(uint64_t offer) { return offer & 0xffff; }
 unsigned CountOf(uint64_t offer) { return offer >> kCountShift & 0xffff; }
-// Their bits.
-uint64_t PartsBefore(unsigned end) { return end == 64 ? ~uint64_t{0} : (uint64_t{1} << end) - 1; }
 
 }  // namespace
 
@@ -50,10 +48,10 @@ void HelperThread::Begin(DoPart do_part, void* work, unsigned count) {
     return;
   }
   count_ = count;
-  own_ = 0;
+  own_ = known_ = 0;
   do_part_ = do_part;
   work_ = work;
-  done_.store(0);
+  for (unsigned i = 0; i < count; ++i) done_[i].store(false, std::memory_order_relaxed);
   const uint32_t number = offers_.load() + 1;
   offer_.store(uint64_t{number} << kOfferShift | uint64_t{count} << kCountShift);
   offers_.store(number);
@@ -64,9 +62,8 @@ void HelperThread::Begin(DoPart do_part, void* work, unsigned count) {
 // Where the helper has one of them, the caller takes a later part rather than wait.
 void HelperThread::Finish(unsigned end) {
   if (count_ == 0) return;
-  const uint64_t wanted = PartsBefore(end);
-  while ((done_.load(std::memory_order_acquire) & wanted) != wanted && DoNextPart()) ++own_;
-  AwaitHelper(wanted);
+  while (!AreDone(end) && DoNextPart()) ++own_;
+  AwaitHelper(end);
   if (end < count_) return;
   NoteWhetherItCame(own_ < count_);
   count_ = 0;
@@ -77,19 +74,21 @@ bool HelperThread::DoNextPart() {
   while (NextOf(offer) < CountOf(offer)) {
     if (!offer_.compare_exchange_weak(offer, offer + 1)) continue;
     do_part_(work_, NextOf(offer));
-    done_.fetch_or(uint64_t{1} << NextOf(offer));
+    done_[NextOf(offer)].store(true, std::memory_order_release);
+    ends_.fetch_add(1);
     return true;
   }
   return false;
 }
 
-void HelperThread::AwaitHelper(uint64_t parts) {
-  uint64_t done = done_.load();
-  for (unsigned i = 0; i < kLooks && (done & parts) != parts; ++i) {
-    Pause();
-    done = done_.load(std::memory_order_acquire);
-  }
-  for (; (done & parts) != parts; done = done_.load()) done_.wait(done);
+bool HelperThread::AreDone(unsigned end) {
+  while (known_ < end && done_[known_].load(std::memory_order_acquire)) ++known_;
+  return known_ >= end;
+}
+
+void HelperThread::AwaitHelper(unsigned end) {
+  for (unsigned i = 0; i < kLooks && !AreDone(end); ++i) Pause();
+  for (uint32_t ends = ends_.load(); !AreDone(end); ends = ends_.load()) ends_.wait(ends);
 }
 
 void HelperThread::NoteWhetherItCame(bool came) {
@@ -109,7 +108,7 @@ void HelperThread::Help() {
   while (!stopping_.load()) {
     const uint32_t seen = offers_.load();
     USERPAGER_SYNC_POINT("helper:awake", seen);
-    while (DoNextPart()) done_.notify_one();
+    while (DoNextPart()) ends_.notify_one();
     offers_.wait(seen);
   }
 }

@@ -5,8 +5,8 @@
 //        caller does something else. In Finish the caller takes parts as well, until those that it
 //        asks for are done. A helper that comes late finds less to do, or nothing: the caller never
 //        waits for a part that nobody has begun.
-// Pays:  only where a CPU is idle. Where the helper came too late several times in a row it is not
-//        asked for a while.
+// Pays:  only where a CPU is idle. Where the helper came so late several times in a row that the
+//        caller had done all, it is not asked for a while.
 // Locks: none. Begin and Finish are called by one thread at a time, with whatever locks it has;
 //        parts take none.
 #ifndef USERPAGER_PLATFORM_HELPER_THREAD_H_
@@ -23,7 +23,7 @@ namespace userpager {
 
 class HelperThread {
  public:
-  static constexpr unsigned kMostParts = 64;
+  static constexpr unsigned kMostParts = 128;
 
   // Does part `index` of what `work` describes.
   using DoPart = void (*)(void* work, unsigned index);
@@ -54,7 +54,9 @@ class HelperThread {
   void Help();
   // Takes the next part that is left, if any is, and does it. Returns whether there was one.
   bool DoNextPart();
-  void AwaitHelper(uint64_t parts);
+  // By the caller: whether the parts before `end` are done.
+  bool AreDone(unsigned end);
+  void AwaitHelper(unsigned end);
   void NoteWhetherItCame(bool came);
 
   pthread_t thread_{};
@@ -65,12 +67,14 @@ class HelperThread {
   // Which work (the high half), of how many parts, and the next part that nobody has taken: in one
   // word, so that a helper that comes late takes no part of the next work for one of the last.
   std::atomic<uint64_t> offer_{0};
-  std::atomic<uint64_t> done_{0};     // bit i: part i
+  std::atomic<bool> done_[kMostParts] = {};
+  std::atomic<uint32_t> ends_{0};     // of parts, so far; what the caller sleeps on
   std::atomic<uint32_t> offers_{0};   // so far; what the helper sleeps on
   std::atomic<bool> stopping_{false};
   // Of the calling thread.
   unsigned count_ = 0;  // of the parts that were offered; 0: all are done
   unsigned own_ = 0;    // so many of them it did itself
+  unsigned known_ = 0;  // the first so many are known to be done
   unsigned missed_ = 0;
   unsigned unasked_ = 0;
 };

@@ -93,17 +93,38 @@ TEST_F(ReadInstallTest, EachReadHasItsOwnParts) {
 
 // Pages that are no neighbours take a part each; what finds none is left to the shard.
 TEST_F(ReadInstallTest, NoMorePartsThanThereAre) {
-  const Transfer first = ReadOf(PageIndex(16), 2);
-  const Transfer second = ReadOf(PageIndex(1016), 2);
-  work_.Begin(1, 0);
-  AddAll(first);
+  const Transfer transfer = ReadOf(PageIndex(16), 2);
+  constexpr unsigned kReads = HelperThread::kMostParts / kTransferPages;
+  for (unsigned i = 0; i < kReads; ++i) {
+    work_.Begin(1, 0);
+    AddAll(transfer);
+    EXPECT_EQ(work_.reads()[i].parts().size(), kTransferPages);
+  }
   EXPECT_EQ(work_.part_count(), HelperThread::kMostParts);
   work_.Begin(2, 0);
-  AddAll(second);
+  AddAll(transfer);
   EXPECT_EQ(work_.part_count(), HelperThread::kMostParts);
-  EXPECT_EQ(work_.reads()[0].parts().size(), HelperThread::kMostParts);
-  EXPECT_TRUE(work_.reads()[1].parts().empty());
-  EXPECT_EQ(work_.reads()[1].end_part, HelperThread::kMostParts);
+  EXPECT_TRUE(work_.reads()[kReads].parts().empty());
+  EXPECT_EQ(work_.reads()[kReads].end_part, HelperThread::kMostParts);
+}
+
+TEST_F(ReadInstallTest, KnowsWhereWhatIsAwaitedEnds) {
+  const Transfer transfer = ReadOf(PageIndex(16), 1);
+  EXPECT_EQ(work_.awaited_end(), 0u);
+  work_.Begin(1, 0);
+  AddAll(transfer);
+  EXPECT_EQ(work_.awaited_end(), 0u);
+  work_.Begin(2, 0);
+  AddAll(transfer);
+  work_.NoteAwaited();
+  work_.Begin(3, 0);
+  AddAll(transfer);
+  EXPECT_EQ(work_.awaited_end(), 8u);
+  EXPECT_EQ(work_.part_count(), 12u);
+  work_.Clear();
+  EXPECT_EQ(work_.awaited_end(), 0u);
+  EXPECT_EQ(work_.part_count(), 0u);
+  EXPECT_TRUE(work_.reads().empty());
 }
 
 }  // namespace
