@@ -91,10 +91,16 @@ int Dispatch(const std::vector<std::string>& arguments) {
 
 int Main(const std::vector<std::string>& arguments) {
   const int status = Dispatch(arguments);
-  // A command that wrote much has noticed, and told, before.
-  const bool told = !std::cout && status != 0;
+  // A command that wrote much may have noticed, and told. Where it did not, the reason is lost, and
+  // the next write fails for the same.
+  const bool lost = !std::cout;
+  if (lost && status != 0) return status;
+  if (lost) {
+    std::cout.clear();
+    std::cout << '\n';
+  }
   errno = 0;
-  if (std::cout.flush() || told) return status;
+  if (std::cout.flush() && !lost) return status;
   const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
   std::cerr << "userpager: standard output cannot be written" << why << '\n';
   return status == 0 ? kFailed : status;

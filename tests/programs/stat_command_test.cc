@@ -122,6 +122,19 @@ TEST(StatCommandTest, CountsAreThoseOfTheMoment) {
   program->Signal(SIGCONT);
 }
 
+// More than standard output keeps: what fails is a write long before the end.
+TEST(StatCommandTest, MuchThatCannotBeWrittenIsTold) {
+  std::vector<std::unique_ptr<TalkingProgram>> programs;
+  for (int i = 0; i < 4; ++i) programs.push_back(RunPython());
+  EXPECT_LT(4096u, Tool({"stat", "--prometheus"}).output.size());
+  const ProgramRun run =
+      RunProgram({"/bin/sh", "-c", "\"$0\" stat --prometheus > /dev/full", USERPAGER_TOOL});
+  EXPECT_EQ(1, run.status);
+  EXPECT_EQ("userpager: standard output cannot be written: No space left on device\n",
+            run.complaints);
+  for (const auto& program : programs) EXPECT_EQ(0, program->Finish());
+}
+
 TEST(StatCommandTest, FindsByName) {
   const std::string copy = testing::TempDir() + "upn" + Number(getpid() % 1000000);
   std::filesystem::copy_file("/bin/cat", copy, std::filesystem::copy_options::overwrite_existing);
