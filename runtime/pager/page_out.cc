@@ -113,9 +113,7 @@ bool Shard::Balance(PageCount most_drops) {
   if (!progress && transfers_.under_way() == 0 && queue_.empty() && !IsOverLimit()) {
     balancing_ = false;
   }
-  const bool enough = MemoryWanted().value() == 0 && ToBeParked().value() == 0;
-  if (enough) balancing_ = false;
-  return progress && !enough;
+  return progress && (MemoryWanted().value() > 0 || ToBeParked().value() > 0);
 }
 
 // Parked pages are written when memory will be wanted for them soon, not before: the disk is slower
