@@ -10,12 +10,13 @@ namespace userpager {
 namespace {
 
 constexpr unsigned kCountShift = 16;
+constexpr unsigned kCountMask = 0xffff;
 constexpr unsigned kOfferShift = 32;
 // Before the caller sleeps until the helper is done: about as long as a part takes.
 constexpr unsigned kLooks = 1000;
 
-unsigned NextOf(uint64_t offer) { return offer & 0xffff; }
-unsigned CountOf(uint64_t offer) { return offer >> kCountShift & 0xffff; }
+unsigned NextOf(uint64_t offer) { return offer & kCountMask; }
+unsigned CountOf(uint64_t offer) { return offer >> kCountShift & kCountMask; }
 
 }  // namespace
 

@@ -10,7 +10,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "tests/support/temp_directory.h"
@@ -20,28 +19,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 void WriteNew(std::ostream& out) { out << "new"; }
 
 class OutputFileTest : public testing::Test {
  protected:
-  size_t Files() const {
-    return static_cast<size_t>(
-        std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()));
-  }
-
   const TempDirectory folder_;
   const std::string path_ = folder_ / "result";
 };
 
 TEST_F(OutputFileTest, IsWrittenWhole) {
   EXPECT_EQ("", WriteOutput(path_, WriteNew));
-  EXPECT_EQ("new", ReadAll(path_));
-  EXPECT_EQ(1u, Files());
+  EXPECT_EQ("new", ContentOf(path_));
+  EXPECT_EQ(1u, folder_.entries());
 }
 
 TEST_F(OutputFileTest, KeepsItsRightsAndItsLink) {
@@ -50,7 +39,7 @@ TEST_F(OutputFileTest, KeepsItsRightsAndItsLink) {
   const std::string link = folder_ / "link";
   fs::create_symlink("result", link);
   EXPECT_EQ("", WriteOutput(link, WriteNew));
-  EXPECT_EQ("new", ReadAll(path_));
+  EXPECT_EQ("new", ContentOf(path_));
   EXPECT_TRUE(fs::is_symlink(link));
   EXPECT_EQ(fs::perms::owner_read | fs::perms::owner_write, fs::status(path_).permissions());
 }
@@ -62,9 +51,9 @@ TEST_F(OutputFileTest, WhatCannotBeWrittenIsAsBefore) {
     out.setstate(std::ios::badbit);
   };
   EXPECT_NE("", WriteOutput(path_, fail));
-  EXPECT_EQ("old", ReadAll(path_));
+  EXPECT_EQ("old", ContentOf(path_));
   EXPECT_NE("", WriteOutput(folder_ / "another", fail));
-  EXPECT_EQ(1u, Files());
+  EXPECT_EQ(1u, folder_.entries());
   EXPECT_THAT(WriteOutput(folder_ / "no/such", WriteNew), testing::HasSubstr("No such file"));
   EXPECT_THAT(WriteOutput(folder_.path(), WriteNew), testing::HasSubstr("Is a directory"));
   EXPECT_THAT(WriteOutput("/dev/full", WriteNew), testing::HasSubstr("No space left"));
@@ -85,8 +74,8 @@ TEST_F(OutputFileTest, ASignalLeavesNothingBehind) {
     ASSERT_EQ(child, waitpid(child, &status, 0));
     EXPECT_TRUE(WIFSIGNALED(status)) << number;
     EXPECT_EQ(number, WTERMSIG(status));
-    EXPECT_EQ("old", ReadAll(path_));
-    EXPECT_EQ(1u, Files());
+    EXPECT_EQ("old", ContentOf(path_));
+    EXPECT_EQ(1u, folder_.entries());
   }
 }
 

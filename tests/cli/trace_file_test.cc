@@ -5,8 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "runtime/page_file/checksum.h"
 #include "tests/cli/trace_of_events.h"
@@ -16,15 +14,6 @@ namespace userpager::cli {
 namespace {
 
 using testing::HasSubstr;
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void WriteAll(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
 
 std::vector<TraceEvent> SomeEvents() {
   std::vector<TraceEvent> events;
@@ -39,12 +28,12 @@ class TraceFileTest : public testing::Test {
  protected:
   void SetUp() override {
     WriteTrace(path_, SomeEvents());
-    bytes_ = ReadAll(path_);
+    bytes_ = ContentOf(path_);
     ASSERT_GT(bytes_.size(), sizeof(TraceHeader) + 101 * kTraceRecordBytes);
   }
   std::string ComplaintAbout(const std::string& bytes) {
     const std::string path = folder_ / "changed";
-    WriteAll(path, bytes);
+    WriteFile(path, bytes);
     return TraceFile().Open(path);
   }
 
@@ -99,7 +88,7 @@ TEST_F(TraceFileTest, EveryCutWithinAPartIsTold) {
   // Behind a whole block it is the recording that was cut off, and what is there is good.
   TraceFile file;
   const std::string path = folder_ / "without_end";
-  WriteAll(path, bytes_.substr(0, ends[ends.size() - 2]));
+  WriteFile(path, bytes_.substr(0, ends[ends.size() - 2]));
   EXPECT_EQ("", file.Open(path));
   EXPECT_FALSE(file.has_end());
   EXPECT_EQ(101u, file.event_count());
