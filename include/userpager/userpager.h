@@ -117,15 +117,17 @@ typedef enum userpager_policy {
                                   * comparison */
 } userpager_policy;
 
-/* Whether CPUs are kept from halting for a moment after each page fault: on a machine of one or two
- * CPUs by a request to the kernel, where /dev/cpu_dma_latency may be opened for writing (Linux,
- * Documentation/power/pm_qos_interface.rst); otherwise by threads that run only where nothing else
- * would (SCHED_IDLE). On virtual machines a CPU that was idle may take longer to
- * come back than all else in a page fault. */
+/* Whether what will answer the next page fault stays awake for a moment after each one: either the
+ * pager's thread looks for it without sleeping, yielding its CPU (sched_yield(2)); or CPUs are kept
+ * from halting, on a machine of one or two CPUs by a request to the kernel, where
+ * /dev/cpu_dma_latency may be opened for writing (Linux,
+ * Documentation/power/pm_qos_interface.rst), otherwise by threads that run only where nothing else
+ * would (SCHED_IDLE). On virtual machines a CPU that was idle may take longer to come back than all
+ * else in a page fault. */
 typedef enum userpager_polling {
   /* Where it was measured to make the program faster, and not where the process's cgroup may only
-   * use so much processor time in each period. With threads the process is then seen to use its
-   * CPUs while it waits for the disk. */
+   * use so much processor time in each period. But for the request, the process is then seen to use
+   * its CPUs while it waits for the disk. */
   USERPAGER_POLLING_AUTO = 0,
   USERPAGER_POLLING_OFF = 1 /* never */
 } userpager_polling;

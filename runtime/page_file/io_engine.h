@@ -63,6 +63,10 @@ class IoEngine {
   // Sends what is queued and waits until at least one completion is there or `timeout_ns` have
   // passed (0: only looks). Returns how many were stored in `completions`.
   virtual size_t Wait(std::span<IoCompletion> completions, uint64_t timeout_ns) = 0;
+
+  // Until then, on the clock of NowNanoseconds(), Wait does not sleep: it looks again and again,
+  // and gives way to whoever wants the CPU. An engine that cannot sleeps.
+  virtual void StayAwake(uint64_t until_ns) { (void)until_ns; }
 };
 
 }  // namespace userpager

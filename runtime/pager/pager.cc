@@ -15,6 +15,7 @@
 #include "runtime/pager/shard.h"
 #include "runtime/pager/shard_thread.h"
 #include "runtime/platform/address_map.h"
+#include "runtime/platform/thread_place.h"
 
 namespace userpager {
 namespace {
@@ -129,6 +130,16 @@ void Pager::EndRecording() {
   if (recording_ != nullptr) recording_->Finish();
 }
 
+// A thread that faults answer themselves do not wait for need not spin, nor one that would take the
+// program's only CPU.
+unsigned Pager::CountIdleWays() const {
+  if (!options_.polling) return 1;
+  const bool may_spin = options_.faults == FaultDelivery::kMessages &&
+                        options_.io == IoEngineKind::kUring &&
+                        CountAllowedCpus() > options_.shards;
+  return may_spin ? kIdleWays : kIdleWays - 1;
+}
+
 Errno Pager::StartShards(LogLine* error) {
   ShardOptions shard;
   shard.shard_count = options_.shards;
@@ -136,6 +147,7 @@ Errno Pager::StartShards(LogLine* error) {
   shard.features = features_;
   shard.use_move = uses_move();
   shard.replacement = options_.replacement;
+  shard.idle_ways = CountIdleWays();
   for (unsigned i = 0; i < options_.shards; ++i) {
     shard.index = i;
     Counters* counters = page_ == nullptr ? nullptr : &page_->shards[i].counters;

@@ -59,7 +59,7 @@ struct PagerOptions {
   bool record_callers = false;  // as well
   bool for_children = false;  // forked children page on their own
   bool encrypt = false;  // what is written to the page file (SlotCipher)
-  bool polling = true;   // CPUs are kept awake for reads, where that pays (HaltPoller)
+  bool polling = true;  // who answers faults stays awake between them, where it pays (IdleTrial)
   bool discard = false;  // free slots may lose their disk space (PageFile::GiveBackSpace)
   uint64_t without = 0;  // bits of OptionalFeature that are not used, whatever the kernel offers
   // For tests: what stands between a shard and its I/O engine. Called once for each shard; what it
@@ -283,6 +283,7 @@ class Pager {
  private:
   void ThawShards();
   void StartRecording();
+  unsigned CountIdleWays() const;
   Errno StartShards(LogLine* error);
   Errno StartThreads(LogLine* error);
   Errno StartWatchdog(void (*settled)(), LogLine* error);

@@ -49,6 +49,7 @@ Shard::Shard(const ShardOptions& options, const ShardParts& parts)
       zero_streams_(kLongestZeroRun),
       write_streams_(kLongestWriteRun),
       soft_streams_(kLongestSoftRun),
+      idle_(options.idle_ways),
       counters_(parts.counters == nullptr ? own_counters_ : *parts.counters) {}
 
 Shard::~Shard() {
@@ -110,13 +111,10 @@ uint64_t Shard::Step(std::span<const FaultMessage> faults,
 }
 
 void Shard::NoteFault() {
-  const bool polled = polling_.polls();
-  polling_.OnFault(now_ns_);
-  if (polling_.polls()) {
-    wanted_polling_.store(WantedPolling::kOn, std::memory_order_relaxed);
-  } else if (polled) {
-    wanted_polling_.store(WantedPolling::kOff, std::memory_order_relaxed);
-  }
+  const bool slept = idle_.way() == IdleWay::kSleep;
+  idle_.OnFault(now_ns_);
+  if (slept && idle_.way() == IdleWay::kSleep) return;
+  wanted_idling_.Set(idle_.way());
 }
 
 // 0 while there is something to do at once; a short nap while somebody waits for memory that

@@ -31,6 +31,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "runtime/address_space/range_map.h"
@@ -50,9 +51,9 @@
 #include "runtime/page_file/slot_cipher.h"
 #include "runtime/pager/buffer_pool.h"
 #include "runtime/pager/fault_queue.h"
+#include "runtime/pager/idle_trial.h"
 #include "runtime/pager/inline_fault.h"
 #include "runtime/pager/page_state_table.h"
-#include "runtime/pager/polling_trial.h"
 #include "runtime/pager/read_install.h"
 #include "runtime/pager/transfer.h"
 #include "runtime/pager/trap_ring.h"
@@ -74,6 +75,7 @@ struct ShardOptions {
   PlatformFeatures features;
   bool use_move = true;
   ReplacementKind replacement = ReplacementKind::kAdaptive;
+  unsigned idle_ways = 1;  // of IdleWay, the first so many may be chosen
   TraceRing* trace = nullptr;  // of the recording, where there is one
   FaultSamples* samples = nullptr;  // for readers, where there are any
 };
@@ -105,9 +107,6 @@ struct BringInRequest {
 
 // What becomes of the address space of a stripe that is removed.
 enum class SpaceAfter : uint8_t { kUnmapped, kHeld };
-
-// kOn: for a while from now on; kOff: no longer.
-enum class WantedPolling : uint8_t { kAsItIs, kOn, kOff };
 
 class Shard {
  public:
@@ -231,10 +230,8 @@ class Shard {
   bool TakeNeedsPeers() { return needs_peers_.exchange(false, std::memory_order_relaxed); }
   // True once after page-out found no free slot although the page file may grow.
   bool TakeWantsSlots() { return wants_slots_.exchange(false, std::memory_order_relaxed); }
-  // What was decided about keeping CPUs awake since the last call.
-  WantedPolling TakeWantedPolling() {
-    return wanted_polling_.exchange(WantedPolling::kAsItIs, std::memory_order_relaxed);
-  }
+  // Once after a fault for which it matters: how the next one is to be waited for.
+  std::optional<IdleWay> TakeWantedIdling() { return wanted_idling_.Take(); }
   // Pages that were mapped for the program so far.
   uint64_t installed_pages() const { return installed_.value(); }
   // Whether a read or a write of the page file is under way.
@@ -301,6 +298,7 @@ class Shard {
   };
 
   // fault_service.cc
+  void NoteFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFault(const FaultMessage& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer Service(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer InstallZeros(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -333,7 +331,6 @@ class Shard {
   Answer RescueByCopy(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RescueByMove(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void NoteFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // inline_faults.cc
   void AskForTurn(InlineFault* fault, bool needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -586,8 +583,8 @@ class Shard {
   std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};
-  std::atomic<WantedPolling> wanted_polling_{WantedPolling::kAsItIs};
-  PollingTrial polling_ ABSL_GUARDED_BY(mutex_);
+  IdleWish wanted_idling_;
+  IdleTrial idle_ ABSL_GUARDED_BY(mutex_);
   Counter installed_;                // pages that were mapped for the program
   std::atomic<uint64_t> locked_{0};   // pages
   std::atomic<uint64_t> staying_{0};  // pages that are locked or held

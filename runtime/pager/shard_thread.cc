@@ -193,11 +193,10 @@ void ShardThread::Turn(uint64_t* timeout_ns) {
   *timeout_ns = shard_->Step({faults, fault_count}, {ended_, ended});
   ended_count_ -= ended;
   std::copy(ended_ + ended, ended_ + ended + ended_count_, ended_);
-  KeepAwake();
+  ChoosePlace({faults, fault_count});
   // A full batch may have left a message behind.
   WakeForgotten(fault_count > 0 || count == kCompletions);
   if (SuspectsForgotten()) *timeout_ns = 0;
-  if (fault_count > 0) follower_.OnFaults(faults[0].thread_id, shard_->installed_pages());
   if (shard_->TakeWantsSlots()) {
     // Only memory that was promised without a charge comes here (commit:lazy): all other growth is
     // done by the calls that promise. Where it fails, the shard goes on with what there is.
@@ -220,11 +219,22 @@ size_t ShardThread::EndedOfThisTurn() const {
   return count;
 }
 
-void ShardThread::KeepAwake() {
-  const WantedPolling wanted = shard_->TakeWantedPolling();
-  if (wanted == WantedPolling::kAsItIs) return;
+std::optional<IdleWay> ShardThread::KeepAwake() {
+  const std::optional<IdleWay> way = shard_->TakeWantedIdling();
+  if (!way.has_value()) return way;
   const uint64_t now_ns = NowNanoseconds();
-  poller_.Hold(wanted == WantedPolling::kOn ? now_ns + kPollingNs : now_ns);
+  const bool held = *way == IdleWay::kAwake || (*way == IdleWay::kSpin && poller_.by_request());
+  poller_.Hold(held ? now_ns + kAwakeNs : now_ns);
+  return way;
+}
+
+// The thread goes to where the faults are, so that answering costs no wake-up of a CPU, or keeps
+// awake apart from there. A fault that brings many pages is worth neither.
+void ShardThread::ChoosePlace(std::span<const FaultMessage> faults) {
+  const bool spins = KeepAwake() == IdleWay::kSpin && follower_.one_by_one();
+  if (faults.empty()) return;
+  follower_.OnFaults(faults[0].thread_id, shard_->installed_pages(), spins);
+  if (spins) engine_->StayAwake(NowNanoseconds() + kAwakeNs);
 }
 
 // A userfaultfd that ends or fails would leave every later fault without an answer.

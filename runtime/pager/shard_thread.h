@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <optional>
 #include <span>
 
 #include "runtime/base/log_line.h"
@@ -62,9 +63,9 @@ class ShardThread {
  private:
   static constexpr unsigned kMessages = 64;
   static constexpr unsigned kCompletions = 64;
-  // CPUs are kept awake for so long after a fault. Where the device takes longer, what is saved is
-  // little beside it.
-  static constexpr uint64_t kPollingNs = 200'000;
+  // CPUs, or this thread, are kept awake for so long after a fault. Where the device takes longer,
+  // what is saved is little beside it.
+  static constexpr uint64_t kAwakeNs = 200'000;
   // A turn does about so much and no more, so that faults wait no longer, and what it begins is
   // sent. A page alone counts as all of it: who waited for it runs beside this thread, and what it
   // asks for next should be on its way before the others are answered. Reads that end together
@@ -81,7 +82,8 @@ class ShardThread {
   static void* ThreadMain(void* self);
   void Run();
   void Turn(uint64_t* timeout_ns);
-  void KeepAwake();
+  std::optional<IdleWay> KeepAwake();
+  void ChoosePlace(std::span<const FaultMessage> faults);
   size_t EndedOfThisTurn() const;
   size_t DecodeMessages(int64_t bytes, std::span<FaultMessage> faults);
   void ListenForFaults();

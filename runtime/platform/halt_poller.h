@@ -40,6 +40,9 @@ class HaltPoller {
   // In a forked child, which has no such threads: Start may follow.
   void ForgetInChild();
 
+  // Whether it is done by a request, and no thread polls.
+  bool by_request() const { return request_.is_open(); }
+
   // Keeps CPUs awake until then, on the clock of NowNanoseconds(), or a little longer. From any
   // thread; a system call only where the threads sleep, or are to stop earlier than they were told.
   // Nothing where there are none.

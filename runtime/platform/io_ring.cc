@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+
+#include <algorithm>
 
 #include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/system_call.h"
 #include "runtime/platform/descriptors.h"
+#include "runtime/platform/pause.h"
 
 // Debian 12's headers have these; older ones that liburing is built against may not.
 #ifndef IORING_SETUP_TASKRUN_FLAG
@@ -30,6 +34,8 @@ constexpr unsigned kDeferred =
 constexpr unsigned kNeeded = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
 // How long the kernel is given to find memory for a request that it could not take.
 constexpr uint64_t kRetryNanoseconds = 1'000'000;
+// Looks between two offers of the CPU: a system call each.
+constexpr unsigned kLooksEachYield = 16;
 
 __kernel_timespec TimespecOf(uint64_t nanoseconds) {
   return {.tv_sec = static_cast<long long>(nanoseconds / 1'000'000'000),
@@ -125,6 +131,28 @@ size_t IoRing::Reap(std::span<Completion> completions) {
   return seen;
 }
 
+// Or what will become some when the kernel is entered.
+bool IoRing::HasCompletions() const {
+  return io_uring_cq_ready(&ring_) > 0 ||
+         (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+// Sends what is queued, and looks for completions until it is time to sleep. Whether there are any.
+bool IoRing::Spin(uint64_t timeout_ns) {
+  uint64_t now_ns = NowNanoseconds();
+  if (now_ns >= awake_until_ns_) return false;
+  if (io_uring_sq_ready(&ring_) > 0 && io_uring_submit(&ring_) < 0) return false;
+  const uint64_t end_ns = std::min(awake_until_ns_, now_ns + std::min(timeout_ns, awake_until_ns_));
+  for (; now_ns < end_ns; now_ns = NowNanoseconds()) {
+    for (unsigned i = 0; i < kLooksEachYield; ++i) {
+      if (HasCompletions()) return true;
+      Pause();
+    }
+    sched_yield();
+  }
+  return false;
+}
+
 // One system call that submits what is queued and waits; none where there is nothing to submit, to
 // wait for or to work off.
 void IoRing::Enter(uint64_t timeout_ns) {
@@ -133,6 +161,8 @@ void IoRing::Enter(uint64_t timeout_ns) {
   if (timeout_ns == 0) {
     result = io_uring_sq_ready(&ring_) > 0 ? io_uring_submit_and_get_events(&ring_)
                                            : io_uring_peek_cqe(&ring_, &first);
+  } else if (Spin(timeout_ns)) {
+    result = io_uring_get_events(&ring_);
   } else {
     __kernel_timespec timeout = TimespecOf(timeout_ns);
     result = io_uring_submit_and_wait_timeout(

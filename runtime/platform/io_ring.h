@@ -60,14 +60,21 @@ class IoRing {
   // (0: only looks), and stores up to completions.size() (> 0). Returns how many.
   size_t Wait(std::span<Completion> completions, uint64_t timeout_ns);
 
+  // Until then, on the clock of NowNanoseconds(), Wait looks again and again instead of sleeping,
+  // and offers the CPU to whoever else wants it in between.
+  void StayAwake(uint64_t until_ns) { awake_until_ns_ = until_ns; }
+
  private:
   io_uring_sqe* TakeEntry(uint64_t label);
   size_t Reap(std::span<Completion> completions);
+  bool HasCompletions() const;
+  bool Spin(uint64_t timeout_ns);
   void Enter(uint64_t timeout_ns);
 
   const Mode mode_;
   io_uring ring_{};
   bool open_ = false;
+  uint64_t awake_until_ns_ = 0;
 };
 
 }  // namespace userpager

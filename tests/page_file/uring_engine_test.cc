@@ -1,16 +1,21 @@
-// What is UringEngine's own: being forbidden, and an older kernel. Its promises as an IoEngine are
-// tested in io_engine_test.cc.
+// What is UringEngine's own: being forbidden, an older kernel, and waiting without sleep. Its
+// promises as an IoEngine are tested in io_engine_test.cc.
 #include "runtime/page_file/uring_engine.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "gtest/gtest.h"
+#include "runtime/base/clock.h"
+#include "runtime/platform/pause.h"
 #include "tests/support/child_process.h"
 
 namespace userpager {
@@ -48,6 +53,73 @@ TEST(UringEngine, WorksWithoutTheRegisteredDescriptor) {
   });
   EXPECT_EQ(result, "");
 }
+
+// How often this thread has slept.
+long TimesSlept() {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
+}
+
+constexpr uint64_t kLongNs = 60'000'000'000;
+constexpr uint64_t kShortNs = 20'000'000;
+
+class AwakeUringTest : public testing::TestWithParam<IoRing::Mode> {
+ protected:
+  void SetUp() override {
+    if (const Errno error = engine_.Open(); error != 0) {
+      GTEST_SKIP() << "no io_uring here: " << strerrorname_np(error);
+    }
+    engine_.SubmitMessageRead(event_, &value_, sizeof value_, 1);
+  }
+  void TearDown() override { close(event_); }
+  size_t Wait(uint64_t timeout_ns) { return engine_.Wait({&completion_, 1}, timeout_ns); }
+
+  UringEngine engine_{UringEngine::MessageMode::kRead, GetParam()};
+  const int event_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  uint64_t value_ = 0;
+  IoCompletion completion_{};
+};
+
+TEST_P(AwakeUringTest, SeesWhatComesWithoutSleeping) {
+  engine_.StayAwake(NowNanoseconds() + kLongNs);
+  std::atomic<bool> waits{false};
+  std::thread writer([&] {
+    while (!waits.load()) Pause();
+    const uint64_t end_ns = NowNanoseconds() + kShortNs;
+    while (NowNanoseconds() < end_ns) Pause();
+    const uint64_t two = 2;
+    (void)!write(event_, &two, sizeof two);
+  });
+  const long slept = TimesSlept();
+  waits.store(true);
+  EXPECT_EQ(Wait(IoEngine::kNoTimeout), 1u);
+  EXPECT_EQ(TimesSlept(), slept);
+  EXPECT_EQ(value_, 2u);
+  writer.join();
+}
+
+TEST_P(AwakeUringTest, SleepsWhenTheTimeIsOver) {
+  engine_.StayAwake(NowNanoseconds() + kShortNs);
+  const long slept = TimesSlept();
+  EXPECT_EQ(Wait(2 * kShortNs), 0u);
+  EXPECT_GT(TimesSlept(), slept);
+}
+
+TEST_P(AwakeUringTest, WaitsNoLongerThanItMay) {
+  engine_.StayAwake(NowNanoseconds() + kLongNs);
+  EXPECT_EQ(Wait(kShortNs), 0u);
+  EXPECT_EQ(Wait(0), 0u);
+  const uint64_t one = 1;
+  ASSERT_EQ(write(event_, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  EXPECT_EQ(Wait(kShortNs), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, AwakeUringTest,
+                         testing::Values(IoRing::Mode::kDeferred, IoRing::Mode::kPlain),
+                         [](const auto& mode) {
+                           return mode.param == IoRing::Mode::kPlain ? "Plain" : "Deferred";
+                         });
 
 }  // namespace
 }  // namespace userpager
