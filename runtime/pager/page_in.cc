@@ -197,19 +197,22 @@ void Shard::InstallRead(Stripe& stripe, const Transfer& transfer, unsigned i) {
   AbandonRead(stripe, transfer, i);
 }
 
-// The page is mapped; its charge becomes a frame.
+// The page is mapped; its charge becomes a frame. It keeps its slot, so that it can leave without a
+// write; but where slots are scarce it gives it to some page that has none. Those could not leave
+// else, and memory would come to be full of them, whatever the program uses.
 void Shard::InstalledRead(Stripe& stripe, const Transfer& transfer, unsigned i) {
   const PageIndex page = transfer.pages[i];
   const bool demanded = page == transfer.demand_page;
   const Pte before = stripe.Load(page);
-  const bool dirty =
+  const bool written =
       demanded && transfer.demand_write && before.protection().AllowsWrite();
+  const bool dirty = written || (!transfer.is_stream && SlotsAreScarce());
   const FrameIndex frame = frames_.Allocate(page);
   --reading_pages_;
   const Pte pte = before.With(dirty ? PageState::kActiveDirty : PageState::kActiveClean,
                               frame.value())
                       .WithQueued(false)
-                      .WithWritten(before.written() || dirty);
+                      .WithWritten(before.written() || written);
   if (dirty) {
     page_file_.Free(transfer.slot(i), PageCount(1));
   } else {

@@ -32,6 +32,8 @@ constexpr PageCount kDropsEachWait{32};
 // program goes on touching what is parked, that must not cost it more than memory is worth.
 constexpr uint64_t kParkedForEachDropped = 16;
 
+// Free slots are few when they are a cluster, or one in so many of a small page file.
+constexpr uint64_t kFewSlots = 16;
 // How far writes may lag behind.
 constexpr PageCount kMostDue{4 * kTransferPages};
 // Units of Frame::parked_at in the time in which all memory is parked once.
@@ -169,6 +171,13 @@ bool Shard::WritesAreStuck() const {
 }
 
 bool Shard::IsOverLimit() const { return ledger_.charged() > ledger_.limit(); }
+
+// And no more are to be had.
+bool Shard::SlotsAreScarce() const {
+  const PageCount most = page_file_.max_usable();
+  const PageCount few(std::min<uint64_t>(kTransferPages, most.value() / kFewSlots));
+  return page_file_.usable() >= most && page_file_.used() + few >= most;
+}
 
 bool Shard::HasFreeSlots() const { return page_file_.used() < page_file_.usable(); }
 

@@ -401,6 +401,7 @@ class Shard {
   bool WriteParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageCount ToBeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFreeSlots() const;
+  bool SlotsAreScarce() const;
   bool IsOverLimit() const;
   bool HasWaiters() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !queue_.empty() || requests_ != nullptr;

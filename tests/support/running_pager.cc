@@ -94,7 +94,7 @@ bool RunningPager::Start(const PagerOptions& options) {
     why_ = "needs UFFDIO_MOVE, which this kernel has not, or which is not to be used";
     return false;
   }
-  EXPECT_EQ(pager_->GrowPageFile(PageCount(kFileBytes / kPageBytes / 2)), 0);
+  EXPECT_EQ(pager_->GrowPageFile(PageCount(options.page_file_max_bytes / kPageBytes / 2)), 0);
   return true;
 }
 
