@@ -30,7 +30,7 @@ class UringEngine : public IoEngine {
   void SubmitMessageRead(int descriptor, void* buffer, uint32_t buffer_bytes,
                          uint64_t tag) override;
   size_t Wait(std::span<IoCompletion> completions, uint64_t timeout_ns) override;
-  void StayAwake(uint64_t until_ns) override { ring_.StayAwake(until_ns); }
+  bool StayAwake(uint64_t until_ns) override { return ring_.StayAwake(until_ns); }
 
  private:
   static constexpr unsigned kMessages = 4;

@@ -50,13 +50,24 @@ class IdleTrial {
   static constexpr unsigned kLeastGain = 32;
   // What takes longer is the disk's doing, or the program's own.
   static constexpr uint64_t kMostNs = 1'000'000;
+  // Trials without kSpin after it was given up: one, then twice as many each time.
+  static constexpr unsigned kMostRest = 64;
 
   // Of the ways, the first so many are tried. With one there is nothing to try.
-  explicit IdleTrial(unsigned ways = 1) : ways_(ways) {}
+  explicit IdleTrial(unsigned ways = 1) : ways_(ways), tried_(ways) {}
 
   // The way in which the next fault is to be waited for.
   IdleWay way() const {
-    return is_over() ? best_ : static_cast<IdleWay>(turn_ % ways_);
+    return is_over() ? best_ : static_cast<IdleWay>(turn_ % tried_);
+  }
+
+  // Others want the CPU on which the thread spins. A trial without that way begins, and for some
+  // time it is not tried again: each time costs faults what the others take.
+  void GiveUpSpinning() {
+    if (way() != IdleWay::kSpin) return;
+    rest_ = std::clamp(2 * rest_, 1u, kMostRest);
+    rest_left_ = rest_;
+    Begin();
   }
 
   // A fault came, on the clock of NowNanoseconds().
@@ -65,23 +76,34 @@ class IdleTrial {
     const uint64_t passed_ns = now_ns - std::min(last_ns_, now_ns);
     last_ns_ = now_ns;
     if (!is_over() && faults_ >= kSettlingFaults) {
-      sum_ns_[turn_ % ways_] += std::min(passed_ns, kMostNs);
+      sum_ns_[turn_ % tried_] += std::min(passed_ns, kMostNs);
     }
     if (++faults_ < (is_over() ? held_faults_ : kTurnFaults)) return;
     faults_ = 0;
     if (is_over()) {
-      turn_ = 0;
-      std::fill_n(sum_ns_, kIdleWays, 0);
-    } else if (++turn_ == ways_ * kRounds) {
-      Judge();
+      Begin();
+      return;
     }
+    ++turn_;
+    if (is_over()) Judge();
   }
 
  private:
-  bool is_over() const { return turn_ == ways_ * kRounds; }
+  bool is_over() const { return turn_ == tried_ * kRounds; }
+  void Begin() {
+    tried_ = ways_;
+    if (rest_left_ > 0) {
+      --rest_left_;
+      tried_ = static_cast<unsigned>(IdleWay::kSpin);
+    }
+    turn_ = 0;
+    faults_ = 0;
+    std::fill_n(sum_ns_, kIdleWays, 0);
+  }
   void Judge() {
+    if (tried_ == kIdleWays) rest_ = 0;
     unsigned best = 0;
-    for (unsigned way = 1; way < ways_; ++way) {
+    for (unsigned way = 1; way < tried_; ++way) {
       if (sum_ns_[way] <= sum_ns_[best] - sum_ns_[best] / kLeastGain) best = way;
     }
     const bool as_before = best_ == static_cast<IdleWay>(best);
@@ -90,10 +112,13 @@ class IdleTrial {
   }
 
   unsigned ways_;
+  unsigned tried_;     // of them, in this trial
   unsigned turn_ = 0;  // of the trial
   unsigned faults_ = 0;  // of this turn, or since the verdict
   IdleWay best_ = IdleWay::kSleep;  // by the last verdict
   unsigned held_faults_ = kFewestHeld / 2;
+  unsigned rest_ = 0;       // trials without kSpin, the last time
+  unsigned rest_left_ = 0;  // that are still to come
   uint64_t last_ns_ = 0;  // the last fault
   uint64_t sum_ns_[kIdleWays] = {};  // of the turns of each way
 };

@@ -117,6 +117,11 @@ void Shard::NoteFault() {
   wanted_idling_.Set(idle_.way());
 }
 
+void Shard::GiveUpSpinning() {
+  LockHolder hold(mutex_);
+  idle_.GiveUpSpinning();
+}
+
 // 0 while there is something to do at once; a short nap while somebody waits for memory that
 // nothing under way will bring, or a write that failed is to be tried again; and where somebody
 // waits for writes, until they count as stuck.

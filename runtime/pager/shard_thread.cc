@@ -234,7 +234,7 @@ void ShardThread::ChoosePlace(std::span<const FaultMessage> faults) {
   const bool spins = KeepAwake() == IdleWay::kSpin && follower_.one_by_one();
   if (faults.empty()) return;
   follower_.OnFaults(faults[0].thread_id, shard_->installed_pages(), spins);
-  if (spins) engine_->StayAwake(NowNanoseconds() + kAwakeNs);
+  if (spins && !engine_->StayAwake(NowNanoseconds() + kAwakeNs)) shard_->GiveUpSpinning();
 }
 
 // A userfaultfd that ends or fails would leave every later fault without an answer.

@@ -143,14 +143,19 @@ bool IoRing::Spin(uint64_t timeout_ns) {
   if (now_ns >= awake_until_ns_) return false;
   if (io_uring_sq_ready(&ring_) > 0 && io_uring_submit(&ring_) < 0) return false;
   const uint64_t end_ns = std::min(awake_until_ns_, now_ns + std::min(timeout_ns, awake_until_ns_));
-  for (; now_ns < end_ns; now_ns = NowNanoseconds()) {
+  while (now_ns < end_ns) {
     for (unsigned i = 0; i < kLooksEachYield; ++i) {
       if (HasCompletions()) return true;
       Pause();
     }
     sched_yield();
+    const uint64_t before_ns = std::exchange(now_ns, NowNanoseconds());
+    if (now_ns - before_ns < kTakenNs) continue;
+    taken_ = true;
+    awake_until_ns_ = 0;
+    break;
   }
-  return false;
+  return HasCompletions();
 }
 
 // One system call that submits what is queued and waits; none where there is nothing to submit, to

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "runtime/base/types.h"
 
@@ -24,6 +25,9 @@ class IoRing {
   // The most requests that may be under way at a time.
   static constexpr unsigned kEntries = 256;
   static constexpr uint64_t kNoTimeout = UINT64_MAX;
+  // A thread that works for its own sake goes on for that long and longer (the scheduler's slice);
+  // what the system does beside is shorter.
+  static constexpr uint64_t kTakenNs = 1'000'000;
 
   struct Completion {
     uint64_t label;
@@ -61,8 +65,13 @@ class IoRing {
   size_t Wait(std::span<Completion> completions, uint64_t timeout_ns);
 
   // Until then, on the clock of NowNanoseconds(), Wait looks again and again instead of sleeping,
-  // and offers the CPU to whoever else wants it in between.
-  void StayAwake(uint64_t until_ns) { awake_until_ns_ = until_ns; }
+  // and offers the CPU to whoever else wants it in between. False: since the last call somebody has
+  // taken it for kTakenNs or more, and Wait sleeps.
+  bool StayAwake(uint64_t until_ns) {
+    const bool taken = std::exchange(taken_, false);
+    awake_until_ns_ = taken ? 0 : until_ns;
+    return !taken;
+  }
 
  private:
   io_uring_sqe* TakeEntry(uint64_t label);
@@ -75,6 +84,7 @@ class IoRing {
   io_uring ring_{};
   bool open_ = false;
   uint64_t awake_until_ns_ = 0;
+  bool taken_ = false;  // the CPU, by somebody else, since StayAwake
 };
 
 }  // namespace userpager

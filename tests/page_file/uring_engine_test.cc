@@ -3,6 +3,7 @@
 #include "runtime/page_file/uring_engine.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "runtime/base/clock.h"
 #include "runtime/platform/pause.h"
+#include "runtime/platform/thread_place.h"
 #include "tests/support/child_process.h"
 
 namespace userpager {
@@ -113,6 +115,27 @@ TEST_P(AwakeUringTest, WaitsNoLongerThanItMay) {
   const uint64_t one = 1;
   ASSERT_EQ(write(event_, &one, sizeof one), static_cast<ssize_t>(sizeof one));
   EXPECT_EQ(Wait(kShortNs), 1u);
+}
+
+// A thread that works on the same CPU gets it, and this one does not go on wanting it.
+TEST_P(AwakeUringTest, GivesWayToWhoWantsTheCpu) {
+  ThreadPlace place;
+  place.Init();
+  place.BindTo(sched_getcpu());
+  std::atomic<bool> works{true};
+  std::thread other([&] {  // inherits the place
+    while (works.load(std::memory_order_relaxed)) Pause();
+  });
+  const uint64_t end_ns = NowNanoseconds() + kLongNs;
+  while (engine_.StayAwake(end_ns) && NowNanoseconds() < end_ns) EXPECT_EQ(Wait(kShortNs), 0u);
+  EXPECT_LT(NowNanoseconds(), end_ns);
+  const long slept = TimesSlept();
+  EXPECT_EQ(Wait(kShortNs), 0u);
+  EXPECT_GT(TimesSlept(), slept);
+  works.store(false);
+  other.join();
+  EXPECT_TRUE(engine_.StayAwake(NowNanoseconds())) << "it is told once";
+  place.Release();
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, AwakeUringTest,

@@ -33,6 +33,7 @@ class Faults {
     return waited;
   }
   void Come(uint64_t passed_ns) { trial_.OnFault(now_ns_ += passed_ns); }
+  void GiveUpSpinning() { trial_.GiveUpSpinning(); }
   IdleWay way() const { return trial_.way(); }
 
  private:
@@ -106,6 +107,55 @@ TEST(IdleTrialTest, WhatTakesTooLongCountsAsLittleAsCanBe) {
   faults.Come(kTrialFaults - 2 * IdleTrial::kTurnFaults - IdleTrial::kSettlingFaults - 1,
               kSpinPays);
   EXPECT_EQ(faults.way(), IdleWay::kSpin);
+}
+
+TEST(IdleTrialTest, SpinningThatWasGivenUpIsLeftOutForAWhile) {
+  Faults faults;
+  faults.Come(2 * IdleTrial::kTurnFaults, kSpinPays);
+  ASSERT_EQ(faults.way(), IdleWay::kSpin);
+  faults.GiveUpSpinning();
+  EXPECT_EQ(faults.way(), IdleWay::kSleep) << "a new trial begins";
+  const auto tried = faults.Come(kTrialFaults / kIdleWays * 2, kSpinPays);
+  EXPECT_EQ(tried[2], 0u);
+  EXPECT_EQ(faults.Come(IdleTrial::kFewestHeld, kSpinPays)[2], 0u);
+  EXPECT_EQ(faults.Come(kTrialFaults, kSpinPays)[2], kTrialFaults / kIdleWays);
+  EXPECT_EQ(faults.way(), IdleWay::kSpin) << "nobody wanted the CPU then";
+}
+
+// The time without it doubles while it is given up each time, and is forgotten once it is not.
+TEST(IdleTrialTest, SpinningIsTriedEverLessWhileItIsGivenUp) {
+  IdleTrial trial(kIdleWays);
+  uint64_t now_ns = 1;
+  // How many faults come until it is tried again.
+  const auto until_tried = [&] {
+    uint64_t faults = 0;
+    for (; trial.way() != IdleWay::kSpin; ++faults) trial.OnFault(now_ns += 60'000);
+    return faults;
+  };
+  uint64_t before = until_tried();
+  for (unsigned rest = 1; rest <= IdleTrial::kMostRest; rest *= 2) {
+    trial.GiveUpSpinning();
+    const uint64_t faults = until_tried();
+    EXPECT_GT(faults, before) << rest;
+    before = faults;
+  }
+  trial.GiveUpSpinning();
+  EXPECT_NEAR(static_cast<double>(until_tried()), static_cast<double>(before),
+              static_cast<double>(before) / 10);
+  // This time the trial ends, and judges.
+  for (uint64_t i = 0; i < kTrialFaults; ++i) trial.OnFault(now_ns += 60'000);
+  until_tried();
+  trial.GiveUpSpinning();
+  EXPECT_LT(until_tried(), before / 4);
+}
+
+TEST(IdleTrialTest, GivingUpWhatIsNotDoneChangesNothing) {
+  Faults faults;
+  faults.Come(IdleTrial::kTurnFaults, kAlike);
+  faults.GiveUpSpinning();
+  EXPECT_EQ(faults.way(), IdleWay::kAwake);
+  EXPECT_EQ(faults.Come(kTrialFaults - IdleTrial::kTurnFaults, kAlike)[2],
+            kTrialFaults / kIdleWays);
 }
 
 TEST(IdleTrialTest, TriesAsManyWaysAsThereMayBe) {

@@ -50,9 +50,9 @@ class WatchedEngine : public IoEngine {
   size_t Wait(std::span<IoCompletion> completions, uint64_t timeout_ns) override {
     return inner_->Wait(completions, timeout_ns);
   }
-  void StayAwake(uint64_t until_ns) override {
+  bool StayAwake(uint64_t until_ns) override {
     times_awake.fetch_add(1);
-    inner_->StayAwake(until_ns);
+    return inner_->StayAwake(until_ns);
   }
 
  private:
