@@ -117,13 +117,13 @@ typedef enum userpager_policy {
                                   * comparison */
 } userpager_policy;
 
-/* Whether what will answer the next page fault stays awake for a moment after each one: either the
- * pager's thread looks for it without sleeping, yielding its CPU (sched_yield(2)); or CPUs are kept
- * from halting, on a machine of one or two CPUs by a request to the kernel, where
+/* Whether what will answer the next page fault stays awake for a moment after each one: the pager's
+ * thread looks for it without sleeping, and leaves off where others want its CPU; or it sleeps, and
+ * CPUs are kept from halting by threads that run only where nothing else would (SCHED_IDLE). On a
+ * machine of one or two CPUs a request to the kernel does that, beside either, where
  * /dev/cpu_dma_latency may be opened for writing (Linux,
- * Documentation/power/pm_qos_interface.rst), otherwise by threads that run only where nothing else
- * would (SCHED_IDLE). On virtual machines a CPU that was idle may take longer to come back than all
- * else in a page fault. */
+ * Documentation/power/pm_qos_interface.rst). On virtual machines a CPU that was idle may take
+ * longer to come back than all else in a page fault. */
 typedef enum userpager_polling {
   /* Where it was measured to make the program faster, and not where the process's cgroup may only
    * use so much processor time in each period. But for the request, the process is then seen to use

@@ -65,8 +65,8 @@ class IoEngine {
   virtual size_t Wait(std::span<IoCompletion> completions, uint64_t timeout_ns) = 0;
 
   // Until then, on the clock of NowNanoseconds(), Wait does not sleep: it looks again and again,
-  // and gives way to whoever wants the CPU. An engine that cannot sleeps. False: since the last
-  // call somebody has taken the CPU for long, and Wait sleeps.
+  // and gives way to whoever wants the CPU; 0: it sleeps. An engine that cannot sleeps, too. False:
+  // since the last call somebody has taken the CPU for long, and Wait sleeps.
   virtual bool StayAwake(uint64_t until_ns) {
     (void)until_ns;
     return true;

@@ -16,7 +16,7 @@ namespace userpager {
 enum class IdleWay : uint8_t {
   kSleep,  // on the CPU of the faulting thread (FaultFollower)
   kAwake,  // the same, and CPUs are kept from halting (HaltPoller)
-  kSpin,   // without sleeping, on another CPU than the faulting thread's (IoEngine::StayAwake)
+  kSpin,   // without sleeping (IoEngine::StayAwake), where the scheduler puts the thread
 };
 inline constexpr unsigned kIdleWays = 3;
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -130,13 +131,15 @@ void Pager::EndRecording() {
   if (recording_ != nullptr) recording_->Finish();
 }
 
-// A thread that faults answer themselves do not wait for need not spin, nor one that would take the
-// program's only CPU.
+// A thread for which nobody waits, as faulting threads answer themselves, need not spin; one that
+// would take the program's only CPU, or whose class gives way to none, must not.
 unsigned Pager::CountIdleWays() const {
   if (!options_.polling) return 1;
+  const int scheduling = sched_getscheduler(0);
   const bool may_spin = options_.faults == FaultDelivery::kMessages &&
                         options_.io == IoEngineKind::kUring &&
-                        CountAllowedCpus() > options_.shards;
+                        CountAllowedCpus() > options_.shards && scheduling != SCHED_FIFO &&
+                        scheduling != SCHED_RR;
   return may_spin ? kIdleWays : kIdleWays - 1;
 }
 

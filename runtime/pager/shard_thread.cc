@@ -223,8 +223,9 @@ std::optional<IdleWay> ShardThread::KeepAwake() {
   const std::optional<IdleWay> way = shard_->TakeWantedIdling();
   if (!way.has_value()) return way;
   const uint64_t now_ns = NowNanoseconds();
-  const bool held = *way == IdleWay::kAwake || (*way == IdleWay::kSpin && poller_.by_request());
-  poller_.Hold(held ? now_ns + kAwakeNs : now_ns);
+  const bool holds = *way == IdleWay::kAwake || (*way == IdleWay::kSpin && poller_.by_request());
+  const bool held = holds_cpus_.exchange(holds, std::memory_order_relaxed);
+  if (holds || held) poller_.Hold(holds ? now_ns + kAwakeNs : now_ns);
   return way;
 }
 
@@ -234,7 +235,8 @@ void ShardThread::ChoosePlace(std::span<const FaultMessage> faults) {
   const bool spins = KeepAwake() == IdleWay::kSpin && follower_.one_by_one();
   if (faults.empty()) return;
   follower_.OnFaults(faults[0].thread_id, shard_->installed_pages(), spins);
-  if (spins && !engine_->StayAwake(NowNanoseconds() + kAwakeNs)) shard_->GiveUpSpinning();
+  const bool may = engine_->StayAwake(spins ? NowNanoseconds() + kAwakeNs : 0);
+  if (spins && !may) shard_->GiveUpSpinning();
 }
 
 // A userfaultfd that ends or fails would leave every later fault without an answer.

@@ -121,6 +121,7 @@ class ShardThread {
   IoCompletion ended_[kTransfers];  // transfers that Step has not been told of; the thread's alone
   size_t ended_count_ = 0;
   FaultFollower follower_;  // the thread's alone
+  std::atomic<bool> holds_cpus_{false};  // by poller_, for its own faults
   uint32_t thread_id_ = 0;  // before open_state_ is known
   std::atomic<uint64_t> turns_{0};
   std::atomic<bool> audit_asked_{false};

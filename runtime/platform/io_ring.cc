@@ -131,21 +131,21 @@ size_t IoRing::Reap(std::span<Completion> completions) {
   return seen;
 }
 
-// Or what will become some when the kernel is entered.
-bool IoRing::HasCompletions() const {
-  return io_uring_cq_ready(&ring_) > 0 ||
-         (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+// Whether the kernel has to be entered for completions that are on their way.
+bool IoRing::HasWorkLeft() const {
+  return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-// Sends what is queued, and looks for completions until it is time to sleep. Whether there are any.
-bool IoRing::Spin(uint64_t timeout_ns) {
-  uint64_t now_ns = NowNanoseconds();
-  if (now_ns >= awake_until_ns_) return false;
-  if (io_uring_sq_ready(&ring_) > 0 && io_uring_submit(&ring_) < 0) return false;
-  const uint64_t end_ns = std::min(awake_until_ns_, now_ns + std::min(timeout_ns, awake_until_ns_));
+// Sends what is queued, and looks for completions until it is time to sleep, or `timeout_ns` have
+// passed. Returns what a system call of io_uring's does.
+int IoRing::Spin(uint64_t now_ns, uint64_t timeout_ns) {
+  const int sent = io_uring_sq_ready(&ring_) > 0 ? io_uring_submit(&ring_) : 0;
+  if (sent < 0) return sent;
+  const uint64_t end_ns = now_ns + std::min(timeout_ns, awake_until_ns_ - now_ns);
   while (now_ns < end_ns) {
     for (unsigned i = 0; i < kLooksEachYield; ++i) {
-      if (HasCompletions()) return true;
+      if (io_uring_cq_ready(&ring_) > 0) return 0;
+      if (HasWorkLeft()) return io_uring_get_events(&ring_);
       Pause();
     }
     sched_yield();
@@ -155,19 +155,21 @@ bool IoRing::Spin(uint64_t timeout_ns) {
     awake_until_ns_ = 0;
     break;
   }
-  return HasCompletions();
+  return 0;
 }
 
-// One system call that submits what is queued and waits; none where there is nothing to submit, to
-// wait for or to work off.
+// Submits what is queued and waits, or, for so long as it is to stay awake, looks: then the caller
+// looks at the time and comes again. No system call where there is nothing to submit, to wait for
+// or to work off.
 void IoRing::Enter(uint64_t timeout_ns) {
   io_uring_cqe* first = nullptr;
   int result;
+  const uint64_t now_ns = awake_until_ns_ == 0 ? 0 : NowNanoseconds();
   if (timeout_ns == 0) {
     result = io_uring_sq_ready(&ring_) > 0 ? io_uring_submit_and_get_events(&ring_)
                                            : io_uring_peek_cqe(&ring_, &first);
-  } else if (Spin(timeout_ns)) {
-    result = io_uring_get_events(&ring_);
+  } else if (now_ns < awake_until_ns_) {
+    result = Spin(now_ns, timeout_ns);
   } else {
     __kernel_timespec timeout = TimespecOf(timeout_ns);
     result = io_uring_submit_and_wait_timeout(

@@ -2,7 +2,8 @@
 // labels; what a request means is its user's business.
 //
 // Flow:    Queue* fills an entry of the submission ring; Wait hands the entries to the kernel and
-//          brings completions, both in one system call where something has to be waited for.
+//          brings completions, both in one system call where something has to be waited for; while
+//          it is to stay awake it looks for them instead.
 // Kernels: where the kernel has them (6.1), SINGLE_ISSUER and DEFER_TASKRUN: completions are then
 //          worked off inside Wait and interrupt nobody. Before that a plain ring (5.11 at least).
 // Locks:   none: one thread opens, uses and closes it.
@@ -27,7 +28,7 @@ class IoRing {
   static constexpr uint64_t kNoTimeout = UINT64_MAX;
   // A thread that works for its own sake goes on for that long and longer (the scheduler's slice);
   // what the system does beside is shorter.
-  static constexpr uint64_t kTakenNs = 1'000'000;
+  static constexpr uint64_t kTakenNs = 250'000;
 
   struct Completion {
     uint64_t label;
@@ -65,8 +66,8 @@ class IoRing {
   size_t Wait(std::span<Completion> completions, uint64_t timeout_ns);
 
   // Until then, on the clock of NowNanoseconds(), Wait looks again and again instead of sleeping,
-  // and offers the CPU to whoever else wants it in between. False: since the last call somebody has
-  // taken it for kTakenNs or more, and Wait sleeps.
+  // and offers the CPU to whoever else wants it in between; 0: it sleeps. False: since the last
+  // call somebody has taken the CPU for kTakenNs or more, and Wait sleeps.
   bool StayAwake(uint64_t until_ns) {
     const bool taken = std::exchange(taken_, false);
     awake_until_ns_ = taken ? 0 : until_ns;
@@ -76,8 +77,8 @@ class IoRing {
  private:
   io_uring_sqe* TakeEntry(uint64_t label);
   size_t Reap(std::span<Completion> completions);
-  bool HasCompletions() const;
-  bool Spin(uint64_t timeout_ns);
+  bool HasWorkLeft() const;
+  int Spin(uint64_t now_ns, uint64_t timeout_ns);
   void Enter(uint64_t timeout_ns);
 
   const Mode mode_;

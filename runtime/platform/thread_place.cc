@@ -44,6 +44,7 @@ unsigned CountAllowedCpus() {
 void ThreadPlace::Init() {
   // Without the set nothing is ever bound: the scheduler decides.
   if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) CPU_ZERO(&allowed_);
+  bound_ = -1;  // in a forked child another thread was
 }
 
 void ThreadPlace::BindTo(int cpu) {
