@@ -300,7 +300,6 @@ class Shard {
   };
 
   // fault_service.cc
-  void NoteFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFault(const FaultMessage& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer Service(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer InstallZeros(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -332,7 +331,6 @@ class Shard {
   Answer RescueByAny(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Answer RescueByCopy(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RescueByMove(Stripe& stripe, const Fault& fault) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
 
   // inline_faults.cc
   void AskForTurn(InlineFault* fault, bool needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -500,6 +498,7 @@ class Shard {
   void OpenPages(const Transfer& transfer, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // shard.cc
+  void NoteFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetPte(Stripe& stripe, PageIndex page, Pte pte) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EnterWorkingSet(FrameIndex frame, Pte pte, Arrival arrival)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

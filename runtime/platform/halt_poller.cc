@@ -26,7 +26,8 @@ constexpr uint64_t kSecondNs = 1'000'000'000;
 
 Errno HaltPoller::Start(const char* device) {
   unsigned count = CountCpus();
-  if (sysconf(_SC_NPROCESSORS_ONLN) <= kMostThreads && request_.Open(device)) count = 1;
+  by_request_ = sysconf(_SC_NPROCESSORS_ONLN) <= kMostThreads && request_.Open(device);
+  if (by_request_) count = 1;
   stopping_.store(false);
   numbers_.store(0);
   while (thread_count_ < count) {
@@ -93,7 +94,7 @@ void HaltPoller::Sleep() {
 void* HaltPoller::ThreadMain(void* self) {
   auto* const poller = static_cast<HaltPoller*>(self);
   prctl(PR_SET_NAME, "userpager-poll");
-  poller->request_.is_open() ? poller->Request() : poller->Poll();
+  poller->by_request_ ? poller->Request() : poller->Poll();
   return nullptr;
 }
 

@@ -41,7 +41,7 @@ class HaltPoller {
   void ForgetInChild();
 
   // Whether it is done by a request, and no thread polls.
-  bool by_request() const { return request_.is_open(); }
+  bool by_request() const { return by_request_; }
 
   // Keeps CPUs awake until then, on the clock of NowNanoseconds(), or a little longer. From any
   // thread; a system call only where the threads sleep, or are to stop earlier than they were told.
@@ -64,6 +64,7 @@ class HaltPoller {
   int CpuFor(unsigned number) const;
 
   LatencyRequest request_;
+  bool by_request_ = false;  // since Start
   pthread_t threads_[kMostThreads] = {};
   unsigned thread_count_ = 0;
   int cpus_[kMostThreads] = {-1, -1};  // of the process, where it has no more

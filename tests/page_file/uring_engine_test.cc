@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <string>
@@ -83,22 +84,77 @@ class AwakeUringTest : public testing::TestWithParam<IoRing::Mode> {
   IoCompletion completion_{};
 };
 
+// While there is one, the calling thread has its CPU for itself, where it may: what it offers, only
+// real-time threads take. Others run on the other CPUs.
+class OwnCpu {
+ public:
+  OwnCpu() {
+    place_.Init();
+    place_.BindTo(cpu_);
+  }
+  ~OwnCpu() {
+    const sched_param none = {};
+    (void)sched_setscheduler(0, SCHED_OTHER, &none);
+    place_.Release();
+  }
+  // Without the right the CPU may be taken now and then.
+  void Take() {
+    const sched_param lowest = {.sched_priority = 1};
+    (void)sched_setscheduler(0, SCHED_FIFO, &lowest);
+  }
+  // For another thread, which calls it.
+  void KeepOff() const {
+    cpu_set_t others = allowed_;
+    CPU_CLR(static_cast<size_t>(cpu_), &others);
+    ASSERT_EQ(sched_setaffinity(0, sizeof others, &others), 0);
+  }
+
+ private:
+  static cpu_set_t Allowed() {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    (void)sched_getaffinity(0, sizeof allowed, &allowed);
+    return allowed;
+  }
+
+  const cpu_set_t allowed_ = Allowed();
+  const int cpu_ = sched_getcpu();
+  ThreadPlace place_;
+};
+
 TEST_P(AwakeUringTest, SeesWhatComesWithoutSleeping) {
-  engine_.StayAwake(NowNanoseconds() + kLongNs);
-  std::atomic<bool> waits{false};
-  std::thread writer([&] {
-    while (!waits.load()) Pause();
-    const uint64_t end_ns = NowNanoseconds() + kShortNs;
-    while (NowNanoseconds() < end_ns) Pause();
-    const uint64_t two = 2;
-    (void)!write(event_, &two, sizeof two);
-  });
-  const long slept = TimesSlept();
-  waits.store(true);
-  EXPECT_EQ(Wait(IoEngine::kNoTimeout), 1u);
-  EXPECT_EQ(TimesSlept(), slept);
-  EXPECT_EQ(value_, 2u);
-  writer.join();
+  if (CountAllowedCpus() < 2) GTEST_SKIP() << "needs a CPU for whoever writes";
+  OwnCpu cpu;
+  const uint64_t end_ns = NowNanoseconds() + kLongNs;
+  bool undisturbed = false;
+  while (!undisturbed && NowNanoseconds() < end_ns) {
+    std::atomic<bool> is_off{false};
+    std::atomic<bool> waits{false};
+    std::thread writer([&] {
+      cpu.KeepOff();
+      is_off.store(true);
+      while (!waits.load()) std::this_thread::yield();
+      const uint64_t write_ns = NowNanoseconds() + kShortNs / 20;
+      while (NowNanoseconds() < write_ns) std::this_thread::yield();
+      const uint64_t two = 2;
+      (void)!write(event_, &two, sizeof two);
+    });
+    while (!is_off.load()) std::this_thread::yield();
+    cpu.Take();
+    engine_.StayAwake(end_ns);
+    const long slept = TimesSlept();
+    waits.store(true);
+    EXPECT_EQ(Wait(IoEngine::kNoTimeout), 1u);
+    const long slept_after = TimesSlept();
+    undisturbed = engine_.StayAwake(0);
+    if (undisturbed) {
+      EXPECT_EQ(slept_after, slept);
+    }
+    EXPECT_EQ(value_, 2u);
+    writer.join();
+    engine_.SubmitMessageRead(event_, &value_, sizeof value_, 1);
+  }
+  EXPECT_TRUE(undisturbed);
 }
 
 TEST_P(AwakeUringTest, SleepsWhenTheTimeIsOver) {
@@ -108,16 +164,22 @@ TEST_P(AwakeUringTest, SleepsWhenTheTimeIsOver) {
   EXPECT_GT(TimesSlept(), slept);
 }
 
+// Whether it is to stay awake for a part of the time or for longer. Looking does not come on top,
+// but for what the machine adds now and then.
 TEST_P(AwakeUringTest, WaitsNoLongerThanItMay) {
-  // For a part of the time, and for longer.
-  for (const uint64_t awake_ns : {5 * kShortNs, kLongNs}) {
-    const uint64_t begin_ns = NowNanoseconds();
-    engine_.StayAwake(begin_ns + awake_ns);
-    EXPECT_EQ(Wait(10 * kShortNs), 0u);
-    const uint64_t passed_ns = NowNanoseconds() - begin_ns;
-    EXPECT_GE(passed_ns, 10 * kShortNs);
-    // A wait of the whole time once more would end later.
-    EXPECT_LT(passed_ns, 15 * kShortNs);
+  constexpr uint64_t kTimeoutNs = 10 * kShortNs;
+  constexpr unsigned kTries = 10;
+  for (const uint64_t awake_ns : {kTimeoutNs / 2, kLongNs}) {
+    uint64_t shortest_ns = UINT64_MAX;
+    for (unsigned i = 0; i < kTries && shortest_ns >= kTimeoutNs + kTimeoutNs / 4; ++i) {
+      const uint64_t begin_ns = NowNanoseconds();
+      engine_.StayAwake(begin_ns + awake_ns);
+      EXPECT_EQ(Wait(kTimeoutNs), 0u);
+      const uint64_t passed_ns = NowNanoseconds() - begin_ns;
+      EXPECT_GE(passed_ns, kTimeoutNs);
+      shortest_ns = std::min(shortest_ns, passed_ns);
+    }
+    EXPECT_LT(shortest_ns, kTimeoutNs + kTimeoutNs / 4);
   }
   EXPECT_EQ(Wait(0), 0u);
   const uint64_t one = 1;
