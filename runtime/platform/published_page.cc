@@ -19,6 +19,7 @@
 #include <climits>
 #include <string_view>
 
+#include "runtime/base/sync_point.h"
 #include "runtime/platform/descriptors.h"
 #include "runtime/platform/kernel_abi.h"
 #include "runtime/platform/process_stat.h"
@@ -149,17 +150,21 @@ Errno PublishedPage::AnnounceIn(const char* directory) {
     lock_mapping_ = MapShared(file, sizeof(Announcement), PROT_READ);
     if (lock_mapping_ == nullptr) failed = errno;
   }
+  // Before anybody can see it: another thread may end the process as soon as it does.
+  strncpy(path_, path.c_str(), sizeof path_ - 1);
+  announced_ = failed == 0;
+  USERPAGER_SYNC_POINT("published:to_be_linked", 0);
   if (failed == 0 &&
       linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0) {
     failed = errno;
+    announced_ = false;
     munmap(lock_mapping_, sizeof(Announcement));
     lock_mapping_ = nullptr;
   }
+  USERPAGER_SYNC_POINT("published:linked", 0);
   close(file);
-  if (failed == 0) {
-    strncpy(path_, path.c_str(), sizeof path_ - 1);
-    announced_ = true;
-  }
+  // Withdrawn meanwhile, perhaps before it was there.
+  if (failed == 0 && !announced_.load()) unlink(path_);
   return failed;
 }
 

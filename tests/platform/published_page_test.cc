@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/base/sync_point.h"
 #include "runtime/platform/process_stat.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temp_directory.h"
@@ -96,6 +97,24 @@ TEST(PublishedPageTest, GoesWhenItIsWithdrawn) {
   page->Withdraw();
   page.reset();
   EXPECT_TRUE(Announcements(getpid()).empty());
+}
+
+// A process may end as soon as its announcement can be seen, by another thread than announces it.
+TEST(PublishedPageTest, GoesWhenItIsWithdrawnWhileItIsAnnounced) {
+  PublishedPage page;
+  LogLine error;
+  ASSERT_TRUE(page.Make(kBytes, true, &error)) << error.text();
+  for (const char* const point : {"published:to_be_linked", "published:linked"}) {
+    unsigned withdrawn = 0;
+    SyncPoints::Set(point, [&](uint64_t) {
+      page.Withdraw();
+      ++withdrawn;
+    });
+    EXPECT_EQ(0, page.Announce(&error)) << error.text();
+    SyncPoints::ClearAll();
+    EXPECT_EQ(withdrawn, 1u) << point;
+    EXPECT_TRUE(Announcements(getpid()).empty()) << point;
+  }
 }
 
 TEST(PublishedPageTest, AForkedChildHasNothingOfIt) {
