@@ -116,7 +116,7 @@ class IdleTrial {
   unsigned turn_ = 0;  // of the trial
   unsigned faults_ = 0;  // of this turn, or since the verdict
   IdleWay best_ = IdleWay::kSleep;  // by the last verdict
-  unsigned held_faults_ = kFewestHeld / 2;
+  unsigned held_faults_ = kFewestHeld / 2;  // so that the first verdict holds for the fewest
   unsigned rest_ = 0;       // trials without kSpin, the last time
   unsigned rest_left_ = 0;  // that are still to come
   uint64_t last_ns_ = 0;  // the last fault

@@ -164,11 +164,11 @@ int IoRing::Spin(uint64_t now_ns, uint64_t timeout_ns) {
 void IoRing::Enter(uint64_t timeout_ns) {
   io_uring_cqe* first = nullptr;
   int result;
-  const uint64_t now_ns = awake_until_ns_ == 0 ? 0 : NowNanoseconds();
   if (timeout_ns == 0) {
     result = io_uring_sq_ready(&ring_) > 0 ? io_uring_submit_and_get_events(&ring_)
                                            : io_uring_peek_cqe(&ring_, &first);
-  } else if (now_ns < awake_until_ns_) {
+  } else if (const uint64_t now_ns = awake_until_ns_ == 0 ? 0 : NowNanoseconds();
+             now_ns < awake_until_ns_) {
     result = Spin(now_ns, timeout_ns);
   } else {
     __kernel_timespec timeout = TimespecOf(timeout_ns);
