@@ -205,7 +205,7 @@ TEST_F(ProcessMapTest, VQ15_WalkAmongChanges) {
 // tree was asked and before the kernel's map is read, and that has gone when the answer is given.
 TEST_F(ProcessMapTest, ReservationsAreNeverForeign) {
   // Not where the kernel would put something of the other thread's meanwhile.
-  std::byte* space = FarSpace(kG);
+  std::byte* space = FreeSpace(kG);
   ASSERT_NE(space, nullptr);
   std::thread other;
   std::atomic<bool> reserved{false};

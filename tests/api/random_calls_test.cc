@@ -390,7 +390,7 @@ using RandomCallsTest = VirtualMemoryTest;
 TEST_F(RandomCallsTest, AgreeWithTheModel) {
   const uint64_t limit = Stats().memory_limit_bytes;
   ASSERT_EQ(userpager_set_memory_limit(kLimitBytes), 0) << userpager_error_message();
-  std::byte* windows = FarSpace(kThreads * kWindowPages * kP);
+  std::byte* windows = FreeSpace(kThreads * kWindowPages * kP);
   ASSERT_NE(windows, nullptr);
   std::vector<Caller> callers;
   callers.reserve(kThreads);

@@ -41,16 +41,10 @@ inline void Release(void* base) {
   EXPECT_TRUE(VirtualFree(base, 0, MEM_RELEASE)) << GetLastError();
 }
 
-// An address with `bytes` of free space behind it.
+// An address with `bytes` of free space behind it, which nobody else is given meanwhile (a
+// sanitizer's runtime maps memory when it likes): the kernel hands addresses out from far above.
+// Of the two places ThreadSanitizer allows the first, AddressSanitizer the second.
 inline std::byte* FreeSpace(std::size_t bytes) {
-  std::byte* base = Reserve(bytes);
-  Release(base);
-  return base;
-}
-
-// Address space that nobody else is given: the kernel hands addresses out from far above. Of the
-// two places ThreadSanitizer allows the first, AddressSanitizer the second.
-inline std::byte* FarSpace(std::size_t bytes) {
   for (const uint64_t at : {uint64_t{0x40'0000'0000}, uint64_t{0x2000'0000'0000}}) {
     void* map = mmap(reinterpret_cast<void*>(at), bytes, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -58,6 +52,7 @@ inline std::byte* FarSpace(std::size_t bytes) {
     munmap(map, bytes);
     if (reinterpret_cast<uint64_t>(map) == at) return static_cast<std::byte*>(map);
   }
+  ADD_FAILURE() << "neither place is free";
   return nullptr;
 }
 
