@@ -49,13 +49,14 @@ TraceCost ShardModel::Run() {
 void ShardModel::Rescue(uint32_t number) {
   Page& page = pages_[number];
   standby_.Remove(frames_, page.frame);
-  --(page.history.on_trial() ? parked_.on_trial : parked_.others);
+  --(page.history.on_trial() ? unmapped_.on_trial : unmapped_.others);
   page.state = State::kMapped;
   policy_->Enter(page.frame, Arrival::kSoftFault, page.history);
 }
 
 void ShardModel::BringIn(uint32_t number) {
   Page& page = pages_[number];
+  if (page.was_in_memory) --unmapped_.out;
   page.frame = frames_.Allocate(PageIndex(number));
   page.state = State::kMapped;
   policy_->Enter(page.frame, page.was_in_memory ? Arrival::kHardFault : Arrival::kDemandZero,
@@ -72,50 +73,65 @@ uint64_t ShardModel::Wanted() const {
 uint64_t ShardModel::ToBeParked() {
   const uint64_t parked = standby_.count().value();
   const uint64_t target =
-      std::max(Wanted(), std::min(policy_->ParkTarget(parked_).value(), parked + park_credit_));
+      std::max(Wanted(), std::min(policy_->ParkTarget(unmapped_).value(), parked + park_credit_));
   return target > parked ? target - parked : 0;
 }
 
 void ShardModel::Balance() {
   bool progress = true;
   while (progress && (Wanted() > 0 || ToBeParked() > 0)) {
-    progress = false;
+    progress = policy_->DropsVictim() && Trim(Wanted(), Victims::kDroppedFirst);
     while (Wanted() > 0 && !standby_.empty()) {
       Drop();
       progress = true;
     }
-    progress |= Trim(ToBeParked());
+    progress |= Trim(ToBeParked(), Victims::kAll);
   }
 }
 
 void ShardModel::Drop() {
-  const bool on_trial = policy_->DropsTrial(parked_);
+  const bool on_trial = policy_->DropsTrial(unmapped_);
   FrameIndex frame = standby_.oldest(on_trial);
   if (frame == kNoFrame) frame = standby_.oldest(!on_trial);
   Page& page = pages_[frames_[frame].page().value()];
   standby_.Remove(frames_, frame);
   policy_->Dropped(page.history);
-  --(page.history.on_trial() ? parked_.on_trial : parked_.others);
+  --(page.history.on_trial() ? unmapped_.on_trial : unmapped_.others);
   page.state = State::kOut;
+  ++unmapped_.out;
   frames_.Free(frame);
-  park_credit_ = std::min(park_credit_ + kParkedForEachDropped, kParkedForEachDropped * high_);
+  EarnParking(1);
 }
 
-bool ShardModel::Trim(uint64_t goal) {
-  const uint64_t before = standby_.count().value();
-  uint64_t gone = 0;
-  while (gone < goal && policy_->count().value() > kLeastWorkingSet) {
-    const FrameIndex victim = policy_->Victim(parked_);
+void ShardModel::EarnParking(uint64_t dropped) {
+  park_credit_ = std::min(park_credit_ + kParkedForEachDropped * dropped,
+                          kParkedForEachDropped * high_);
+}
+
+bool ShardModel::Trim(uint64_t goal, Victims victims) {
+  uint64_t parked = 0;
+  uint64_t dropped = 0;
+  while (parked + dropped < goal && policy_->count().value() > kLeastWorkingSet) {
+    const FrameIndex victim = policy_->Victim(unmapped_);
+    const bool at_once = policy_->LeavesUnasked(victim);
+    if (victims == Victims::kDroppedFirst && !(at_once && policy_->DropsVictim())) break;
+    if (at_once && Wanted() == 0) break;
     const auto number = static_cast<uint32_t>(frames_[victim].page().value());
     uint32_t first = number;
     uint32_t end = number + 1;
     while (end < pages_.size() && end - first < kLongestTrimRun && LeavesWith(end, victim)) ++end;
     while (first > 0 && end - first < kLongestTrimRun && LeavesWith(first - 1, victim)) --first;
-    ParkRun(first, end);
-    gone = standby_.count().value() - before;
+    if (at_once) {
+      DropRun(first, end);
+      dropped += end - first;
+    } else {
+      ParkRun(first, end);
+      parked += end - first;
+    }
   }
-  park_credit_ -= std::min(park_credit_, gone);
-  return gone > 0;
+  park_credit_ -= std::min(park_credit_, parked);
+  if (victims == Victims::kDroppedFirst) EarnParking(dropped);
+  return parked + dropped > 0;
 }
 
 bool ShardModel::LeavesWith(uint32_t neighbour, FrameIndex victim) const {
@@ -129,8 +145,19 @@ void ShardModel::ParkRun(uint32_t first, uint32_t end) {
     page.history = policy_->Leave(page.frame);
     page.state = State::kParked;
     const bool on_trial = page.history.on_trial();
-    ++(on_trial ? parked_.on_trial : parked_.others);
+    ++(on_trial ? unmapped_.on_trial : unmapped_.others);
     standby_.PushYoungest(frames_, page.frame, on_trial);
+  }
+}
+
+// Without having been parked.
+void ShardModel::DropRun(uint32_t first, uint32_t end) {
+  for (uint32_t number = first; number < end; ++number) {
+    Page& page = pages_[number];
+    page.history = policy_->Leave(page.frame);
+    page.state = State::kOut;
+    ++unmapped_.out;
+    frames_.Free(page.frame);
   }
 }
 

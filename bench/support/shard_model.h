@@ -38,8 +38,11 @@ class ShardModel {
   uint64_t Wanted() const;
   uint64_t ToBeParked();
   void Drop();
-  bool Trim(uint64_t goal);
+  void EarnParking(uint64_t dropped);
+  enum class Victims : uint8_t { kAll, kDroppedFirst };
+  bool Trim(uint64_t goal, Victims victims);
   void ParkRun(uint32_t first, uint32_t end);
+  void DropRun(uint32_t first, uint32_t end);
   bool LeavesWith(uint32_t neighbour, FrameIndex victim) const;
 
   const AccessTrace& trace_;
@@ -49,7 +52,7 @@ class ShardModel {
   FrameTable frames_;
   ReplacementChoice policy_;
   StandbyLists standby_;
-  ParkedPages parked_;
+  UnmappedPages unmapped_;
   uint64_t park_credit_ = 0;
   std::vector<Page> pages_;
 };

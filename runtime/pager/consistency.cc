@@ -16,6 +16,7 @@ bool Broken(const char* what, uint64_t value, uint64_t expected) {
 
 struct Tally {
   uint64_t frames = 0;  // that pages hold
+  uint64_t out = 0;
   uint64_t reading = 0;
   uint64_t modified = 0;
   uint64_t standby = 0;
@@ -46,6 +47,7 @@ bool HasSlot(PageState state) {
 bool CheckPage(const FrameTable& frames, PageIndex page, Pte pte, Tally* tally) {
   tally->locked += pte.locked();
   tally->staying += pte.stays();
+  tally->out += pte.state() == PageState::kPagedOut;
   tally->reading += pte.state() == PageState::kReading;
   if (!pte.has_frame()) return true;
   const Frame& frame = frames[pte.frame()];
@@ -119,8 +121,9 @@ bool Shard::CheckConsistency() {
       {"pages on the modified list", modified_.count().value(), tally.modified},
       {"pages on the standby list", standby_.count().value(), tally.standby},
       {"pages on the offered lists", offered, tally.offered},
-      {"parked pages", parked_.all().value(), tally.modified + tally.writing + tally.standby},
-      {"parked pages on trial", parked_.on_trial.value(), tally.on_trial},
+      {"parked pages", unmapped_.parked().value(), tally.modified + tally.writing + tally.standby},
+      {"parked pages on trial", unmapped_.on_trial.value(), tally.on_trial},
+      {"pages that are out", unmapped_.out.value(), tally.out},
       {"locked pages", locked_.load(), tally.locked},
       {"locked and held pages", staying_.load(), tally.staying},
       {"frames in use", frames_.in_use().value(),

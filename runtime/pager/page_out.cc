@@ -98,9 +98,10 @@ bool Shard::Balance(PageCount most_drops) {
   bool progress = DropDiscarded();
   // What the program has offered goes before anything is paged out.
   if (GiveUpOffered(std::min(wanted, most_drops))) return MemoryWanted().value() > 0;
-  // And what a stream is done with before anything that may be touched where it is parked.
-  if (policy_->DropsBehind()) {
-    progress |= TrimWorkingSet(std::min(wanted, most_drops), Victims::kBehindStreams);
+  // And what a stream is done with before anything that may be touched where it is parked, and what
+  // would be touched there no more than anywhere else.
+  if (policy_->DropsVictim()) {
+    progress |= TrimWorkingSet(std::min(wanted, most_drops), Victims::kDroppedFirst);
   }
   const PageCount still_wanted = std::min(MemoryWanted(), most_drops);
   if (!standby_.empty()) progress |= DropOldest(nullptr, still_wanted);
@@ -157,7 +158,7 @@ PageCount Shard::ToBeParked() {
   const PageCount parked = on_their_way + standby_.count() + written;
   PageCount target = MemoryWanted();
   if (options_.use_move && !crowd_.is_there()) {
-    target = std::max(target, std::min(policy_->ParkTarget(parked_), parked + park_credit_));
+    target = std::max(target, std::min(policy_->ParkTarget(unmapped_), parked + park_credit_));
   } else if (target.value() > 0) {
     target += WrittenAhead(ledger_.limit());
   }
@@ -198,7 +199,7 @@ bool Shard::TrimWorkingSet(PageCount goal, Victims victims) {
   }
   while (gone + leaving_pages < goal && runs < kTrimRunsEachStep &&
          leaving_runs < kRunsLeavingTogether && looked_at < kVictimsEachStep) {
-    const FrameIndex victim = policy_->Victim(parked_);
+    const FrameIndex victim = policy_->Victim(unmapped_);
     if (victim == kNoFrame || (!clean_only && policy_->count() <= kLeastWorkingSet)) break;
     ++looked_at;
     const PageIndex page = frames_[victim].page();
@@ -211,7 +212,7 @@ bool Shard::TrimWorkingSet(PageCount goal, Victims victims) {
       continue;
     }
     const bool at_once = LeavesAtOnce(pte);
-    if (victims == Victims::kBehindStreams && !(at_once && policy_->DropsBehind())) break;
+    if (victims == Victims::kDroppedFirst && !(at_once && policy_->DropsVictim())) break;
     const bool by_parking = options_.use_move && !at_once;
     if (!by_parking && MemoryWanted() <= leaving_pages) break;
     const PageRange run = clean_only ? PageRange(page, PageCount(1)) : ColdRun(*stripe, page);
@@ -224,20 +225,20 @@ bool Shard::TrimWorkingSet(PageCount goal, Victims victims) {
     ++runs;
     gone += by_parking ? Park(*stripe, run) : EvictInPlace(*stripe, run);
     // What could not leave was spared and is not the next victim.
-    if (policy_->Victim(parked_) == victim) policy_->Spare(victim);
+    if (policy_->Victim(unmapped_) == victim) policy_->Spare(victim);
   }
   DropClean({leaving, leaving_runs});
   park_credit_ -= std::min(park_credit_, gone);
-  if (victims == Victims::kBehindStreams) EarnParking(leaving_pages);
+  if (victims == Victims::kDroppedFirst) EarnParking(leaving_pages);
   return gone + leaving_pages > PageCount(0);
 }
 
 // A clean page that gets no second chance on the standby list: one that came by readahead, as its
-// stream is past it and does not come back; and any that has not earned it, where there are many
-// that wait for this thread to have the time.
+// stream is past it and does not come back; one of which the policy would learn nothing; and any
+// that has not earned it, where there are many that wait for this thread to have the time.
 bool Shard::LeavesAtOnce(Pte pte) const {
   return pte.state() == PageState::kActiveClean &&
-         (frames_[pte.frame()].streamed() ||
+         (frames_[pte.frame()].streamed() || policy_->LeavesUnasked(pte.frame()) ||
           (crowd_.is_there() && !policy_->MustBeAsked(pte.frame())));
 }
 
@@ -451,7 +452,7 @@ Errno Shard::OpenParking(bool executable) {
 
 // Of the kind that the policy names, where there is one of it.
 FrameIndex Shard::NextToDrop() {
-  const bool on_trial = policy_->DropsTrial(parked_);
+  const bool on_trial = policy_->DropsTrial(unmapped_);
   const FrameIndex frame = standby_.oldest(on_trial);
   return frame != kNoFrame ? frame : standby_.oldest(!on_trial);
 }

@@ -204,13 +204,15 @@ void Shard::SetPte(Stripe& stripe, PageIndex page, Pte pte) {
   }
   if (before.parked() != pte.parked()) {
     const PageHistory history(pte.parked() ? pte.history() : before.history());
-    PageCount& count = history.on_trial() ? parked_.on_trial : parked_.others;
+    PageCount& count = history.on_trial() ? unmapped_.on_trial : unmapped_.others;
     if (pte.parked()) {
       ++count;
     } else {
       --count;
     }
   }
+  if (from == PageState::kPagedOut) --unmapped_.out;
+  if (pte.state() == PageState::kPagedOut) ++unmapped_.out;
   if (before.locked() != pte.locked()) {
     locked_.fetch_add(pte.locked() ? uint64_t{1} : ~uint64_t{0}, std::memory_order_relaxed);
   }

@@ -407,7 +407,7 @@ class Shard {
     return !queue_.empty() || requests_ != nullptr;
   }
   bool WritesAreStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  enum class Victims : uint8_t { kAll, kBehindStreams };
+  enum class Victims : uint8_t { kAll, kDroppedFirst };
   bool TrimWorkingSet(PageCount goal, Victims victims) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeavesAtOnce(Pte pte) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PageRange ColdRun(Stripe& stripe, PageIndex page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -528,7 +528,7 @@ class Shard {
   RangeMap<Stripe> stripes_ ABSL_GUARDED_BY(mutex_);
   FrameTable frames_ ABSL_GUARDED_BY(mutex_);
   ReplacementChoice policy_ ABSL_GUARDED_BY(mutex_);
-  ParkedPages parked_ ABSL_GUARDED_BY(mutex_);     // by the PTEs
+  UnmappedPages unmapped_ ABSL_GUARDED_BY(mutex_);  // by the PTEs
   PageCount park_credit_ ABSL_GUARDED_BY(mutex_);  // pages that may be parked ahead of demand
   PageCount write_due_ ABSL_GUARDED_BY(mutex_);  // modified pages whose turn to leave has come
   uint64_t times_parked_ ABSL_GUARDED_BY(mutex_) = 0;  // pages so far

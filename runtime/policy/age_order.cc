@@ -23,8 +23,8 @@ bool AgeOrder::LeavesWith(FrameIndex neighbour, FrameIndex) const {
   return clock_ - frames_[neighbour].age_stamp > list_.count().value() / 2;
 }
 
-PageCount AgeOrder::ParkTarget(const ParkedPages& parked) {
-  return PageCount((list_.count() + parked.all()).value() * parked_percent_ / 100);
+PageCount AgeOrder::ParkTarget(const UnmappedPages& unmapped) {
+  return PageCount((list_.count() + unmapped.parked()).value() * parked_percent_ / 100);
 }
 
 }  // namespace userpager

@@ -19,15 +19,16 @@ class AgeOrder final : public ReplacementPolicy {
 
   void Enter(FrameIndex frame, Arrival arrival, PageHistory history) override;
   PageHistory Leave(FrameIndex frame) override;
-  FrameIndex Victim(const ParkedPages&) override { return list_.oldest(); }
+  FrameIndex Victim(const UnmappedPages&) override { return list_.oldest(); }
   void Spare(FrameIndex frame) override;
   void PassedBy(FrameIndex) override {}
   bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
-  PageCount ParkTarget(const ParkedPages& parked) override;
+  PageCount ParkTarget(const UnmappedPages& unmapped) override;
   // That is what makes CLOCK of FIFO.
   bool MustBeAsked(FrameIndex) const override { return parked_percent_ > 0; }
-  bool DropsBehind() const override { return false; }
-  bool DropsTrial(const ParkedPages&) override { return false; }
+  bool LeavesUnasked(FrameIndex) const override { return false; }
+  bool DropsVictim() const override { return false; }
+  bool DropsTrial(const UnmappedPages&) override { return false; }
   void Dropped(PageHistory) override {}
   PageCount count() const override { return list_.count(); }
 

@@ -35,6 +35,8 @@ constexpr uint64_t kLeastFreshShare = 32;
 constexpr uint64_t kMostFreshShare = 2;
 // Fresh pages beyond their target at which trials begin nevertheless: memory is freed in batches.
 constexpr uint64_t kSlackShare = 64;
+// Where fresh pages are not asked, those that are parked all the same.
+constexpr uint64_t kAskedShare = 32;
 // Pages on trial at a time: the longer the list, the longer a trial.
 constexpr uint64_t kTrialShare = 6;
 // A page that is read again before so much of memory was replaced has come back soon: two eighths
@@ -79,14 +81,17 @@ void HotSet::Enter(FrameIndex frame, Arrival arrival, PageHistory history) {
   bool proven = false;
   switch (arrival) {
     case Arrival::kSoftFault:
+      if (!history.on_trial()) second_chance_.OnRescue();
       // The first use of a page that was read ahead is no second one.
       proven = !history.ahead();
       if (history.on_trial()) {
         fresh_target_ = fresh_target() - std::min(fresh_target(), kPassedWeight);
       }
       break;
-    case Arrival::kDemandZero:
     case Arrival::kHardFault:
+      second_chance_.OnRead(unmapped_.others, unmapped_.out, memory_);
+      [[fallthrough]];
+    case Arrival::kDemandZero:
       ++page_ins_;
       proven = history.has_stamp() && (CameBackSoon(history, kSoonEighths) || IsSample());
       break;
@@ -119,13 +124,14 @@ PageHistory HotSet::Leave(FrameIndex frame) {
   } else if ((stamp & kAhead) != 0) {
     kind = PageHistory::Kind::kAhead;
   }
+  const bool unasked = (stamp & kPassed) != 0 || ((stamp & kProven) == 0 && DropsFresh());
+  if (unasked) owed_ = std::min(owed_ + 1, kMostOwed);
   return PageHistory(now(), kind);
 }
 
 // Where streams come back soon, what is behind them is worth no less than what else is fresh: for
 // as long as half of memory takes to be replaced.
 void HotSet::LeftBehind() {
-  owed_ = std::min(owed_ + 1, kMostOwed);
   if (++left_behind_ < kLookedAt) return;
   if (missed_behind_ > kLookedAt / kMissedShare) keeps_until_ = page_ins_ + memory_.value() / 2;
   left_behind_ = 0;
@@ -168,8 +174,9 @@ bool HotSet::IsSample() const {
 
 // The unit of the stamps follows memory's size. Stamps that were given in another unit say
 // something wrong then, once, so it changes seldom.
-void HotSet::NoteMemory(const ParkedPages& parked) {
-  memory_ = count() + parked.all();
+void HotSet::NoteMemory(const UnmappedPages& unmapped) {
+  unmapped_ = unmapped;
+  memory_ = count() + unmapped.parked();
   const uint64_t units = memory_.value() >> stamp_shift_;
   if (units >= kFewestUnits && units <= kMostUnits) return;
   stamp_shift_ = static_cast<unsigned>(std::bit_width(memory_.value() / kChosenUnits));
@@ -182,16 +189,20 @@ PageCount HotSet::fresh_target() const {
 }
 
 // Whether proven pages should be parked although fresh ones are in memory.
-bool HotSet::WantsTrials(const ParkedPages& parked) const {
-  return Fresh(parked) <= fresh_target() + PageCount(memory_.value() / kSlackShare);
+bool HotSet::WantsTrials(const UnmappedPages& unmapped) const {
+  return Fresh(unmapped) <= fresh_target() + PageCount(memory_.value() / kSlackShare);
 }
 
-FrameIndex HotSet::Victim(const ParkedPages& parked) {
-  NoteMemory(parked);
-  if (DropsBehind()) return passed_.list.oldest();
-  const bool spare_fresh = fresh_.list.count() + passed_.list.count() >
-                           PageCount(memory_.value() / kMappedFreshShare);
-  const bool proven = !spare_fresh && WantsTrials(parked);
+// Whether more fresh pages are mapped than should stay so.
+bool HotSet::SparesFresh() const {
+  return fresh_.list.count() + passed_.list.count() >
+         PageCount(memory_.value() / kMappedFreshShare);
+}
+
+FrameIndex HotSet::Victim(const UnmappedPages& unmapped) {
+  NoteMemory(unmapped);
+  if (HasManyBehind() && owed_ < kMostOwed) return passed_.list.oldest();
+  const bool proven = !SparesFresh() && WantsTrials(unmapped);
   const bool from_fresh = fresh_.list.count() > kYoungest || passed_.list.empty();
   const Generation* fresh = from_fresh ? &fresh_ : &passed_;
   const Generation* chosen = proven ? &proven_ : fresh;
@@ -214,32 +225,43 @@ bool HotSet::LeavesWith(FrameIndex neighbour, FrameIndex victim) const {
   return age > generation.list.count().value() / 2;
 }
 
-PageCount HotSet::ParkTarget(const ParkedPages& parked) {
-  NoteMemory(parked);
+PageCount HotSet::ParkTarget(const UnmappedPages& unmapped) {
+  NoteMemory(unmapped);
   const PageCount mapped_fresh(memory_.value() / kMappedFreshShare);
-  const PageCount fresh = fresh_.list.count() + parked.others;
-  const PageCount target = fresh > mapped_fresh ? fresh - mapped_fresh : PageCount(0);
-  PageCount trials = parked.on_trial;
-  if (WantsTrials(parked)) {
+  const PageCount fresh = fresh_.list.count() + unmapped.others;
+  PageCount target = fresh > mapped_fresh ? fresh - mapped_fresh : PageCount(0);
+  if (!second_chance_.pays()) {
+    target = std::min(target, PageCount(memory_.value() / kAskedShare));
+  }
+  PageCount trials = unmapped.on_trial;
+  if (WantsTrials(unmapped)) {
     trials = std::max(trials, PageCount(memory_.value() / kTrialShare));
-    trials = std::min(trials, parked.on_trial + proven_.list.count());
+    trials = std::min(trials, unmapped.on_trial + proven_.list.count());
   }
   return target + trials;
 }
 
 PageCount HotSet::KeptBehind() const { return PageCount(fresh_target().value() / kBehindShare); }
 
-bool HotSet::DropsBehind() const {
-  return passed_.list.count() > KeptBehind() && owed_ < kMostOwed;
+// Fresh pages are not asked now.
+bool HotSet::DropsFresh() const {
+  return !second_chance_.pays() && unmapped_.others >= PageCount(memory_.value() / kAskedShare);
 }
 
-bool HotSet::DropsTrial(const ParkedPages& parked) {
-  NoteMemory(parked);
+bool HotSet::LeavesUnasked(FrameIndex frame) const { return !MustBeAsked(frame) && DropsFresh(); }
+
+bool HotSet::DropsVictim() const {
+  const bool few_parked = unmapped_.others < PageCount(2 * memory_.value() / kAskedShare);
+  return owed_ < kMostOwed && (HasManyBehind() || (DropsFresh() && few_parked && SparesFresh()));
+}
+
+bool HotSet::DropsTrial(const UnmappedPages& unmapped) {
+  NoteMemory(unmapped);
   const uint64_t memory = memory_.value();
-  const PageCount fresh = Fresh(parked);
-  if (fresh > fresh_target() || parked.on_trial.value() == 0) return false;
+  const PageCount fresh = Fresh(unmapped);
+  if (fresh > fresh_target() || unmapped.on_trial.value() == 0) return false;
   // A trial must not be cut short while there are fresh pages to drop.
-  const bool short_list = parked.on_trial < PageCount(memory / kTrialShare / 2) &&
+  const bool short_list = unmapped.on_trial < PageCount(memory / kTrialShare / 2) &&
                           proven_.list.count().value() > 0;
   return !short_list || fresh <= PageCount(memory / kLeastFreshShare);
 }

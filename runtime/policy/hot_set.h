@@ -15,6 +15,9 @@
 // the price of one soft fault for each page that proves itself. Proven pages cost nothing until
 // memory is wanted and few fresh pages are left; then the oldest are parked, on trial.
 //
+// Where parking tells nothing (SecondChance), a fresh page that is clean is dropped without being
+// parked, but for the few by which that is seen to change.
+//
 // Pages that a stream has read and is past leave at once and before anything else (drop-behind),
 // without being asked: so a scan keeps a small part of memory, and what was there before it stays;
 // of a loop that does not fit, too. One in eight pages that leave meanwhile is one of the others
@@ -38,6 +41,7 @@
 #define USERPAGER_POLICY_HOT_SET_H_
 
 #include "runtime/policy/replacement.h"
+#include "runtime/policy/second_chance.h"
 
 namespace userpager {
 
@@ -47,14 +51,15 @@ class HotSet final : public ReplacementPolicy {
 
   void Enter(FrameIndex frame, Arrival arrival, PageHistory history) override;
   PageHistory Leave(FrameIndex frame) override;
-  FrameIndex Victim(const ParkedPages& parked) override;
+  FrameIndex Victim(const UnmappedPages& unmapped) override;
   void Spare(FrameIndex frame) override;
   void PassedBy(FrameIndex frame) override;
   bool LeavesWith(FrameIndex neighbour, FrameIndex victim) const override;
-  PageCount ParkTarget(const ParkedPages& parked) override;
+  PageCount ParkTarget(const UnmappedPages& unmapped) override;
   bool MustBeAsked(FrameIndex frame) const override { return &GenerationOf(frame) == &proven_; }
-  bool DropsBehind() const override;
-  bool DropsTrial(const ParkedPages& parked) override;
+  bool LeavesUnasked(FrameIndex frame) const override;
+  bool DropsVictim() const override;
+  bool DropsTrial(const UnmappedPages& unmapped) override;
   void Dropped(PageHistory history) override;
   PageCount count() const override {
     return fresh_.list.count() + passed_.list.count() + proven_.list.count();
@@ -74,21 +79,26 @@ class HotSet final : public ReplacementPolicy {
   void Push(FrameIndex frame, Generation& generation, bool ahead);
   void LeftBehind();
   PageCount KeptBehind() const;
+  bool HasManyBehind() const { return passed_.list.count() > KeptBehind(); }
+  bool DropsFresh() const;
+  bool SparesFresh() const;
   // Fresh pages, mapped and parked.
-  PageCount Fresh(const ParkedPages& parked) const {
-    return fresh_.list.count() + passed_.list.count() + parked.others;
+  PageCount Fresh(const UnmappedPages& unmapped) const {
+    return fresh_.list.count() + passed_.list.count() + unmapped.others;
   }
   bool CameBackSoon(PageHistory history, uint64_t eighths) const;
   bool IsSample() const;
-  void NoteMemory(const ParkedPages& parked);
-  bool WantsTrials(const ParkedPages& parked) const;
+  void NoteMemory(const UnmappedPages& unmapped);
+  bool WantsTrials(const UnmappedPages& unmapped) const;
   uint64_t now() const { return page_ins_ >> stamp_shift_; }
 
   FrameTable& frames_;
   Generation fresh_;
   Generation passed_;  // fresh as well, behind a stream
   Generation proven_;
-  PageCount memory_;           // in use when page-out last asked; 0: it never did
+  SecondChance second_chance_;
+  UnmappedPages unmapped_;     // when page-out last asked
+  PageCount memory_;           // in use then; 0: it never did
   uint64_t page_ins_ = 0;      // the clock: pages that came from outside of memory
   uint64_t spared_in_a_row_ = 0;  // since a page last left
   int64_t owed_ = 0;  // by the others, to those that were passed by: how many of these left

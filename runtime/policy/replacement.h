@@ -2,9 +2,10 @@
 // policy room: its classes decide and change nothing but their own bookkeeping.
 //
 // Cast:  ReplacementPolicy (who leaves), its forms AgeOrder (FIFO and CLOCK) and HotSet (adaptive),
-//        ReplacementChoice (the one that was asked for), PageHistory (what is remembered of a page
-//        that is out), ReadStreams (readahead), StreamTable (how many neighbours a fault concerns:
-//        for demand-zero runs and write clustering).
+//        ReplacementChoice (the one that was asked for), SecondChance (whether parking pays),
+//        PageHistory (what is remembered of a page that is out), ReadStreams (readahead),
+//        StreamTable (how many neighbours a fault concerns: for demand-zero runs and write
+//        clustering).
 // Sees:  no accessed bit: a page of the working set gives no sign of life. A policy learns from
 //        arrivals alone: a page that comes back from the parked lists (soft fault) was used while
 //        it was there; one that is read again soon after it left was missed.
@@ -31,12 +32,14 @@ enum class Arrival : uint8_t {
   kReturned,    // it never left memory: it was locked, or could not be written; says nothing
 };
 
-// The pages that are parked now, in whatever state, by what their history says.
-struct ParkedPages {
+// The pages of the program that are not mapped now.
+struct UnmappedPages {
+  // Parked, in whatever state, by what their history says.
   PageCount others;
   PageCount on_trial;
+  PageCount out;  // in the page file alone
 
-  PageCount all() const { return others + on_trial; }
+  PageCount parked() const { return others + on_trial; }
 };
 
 class ReplacementPolicy {
@@ -50,7 +53,7 @@ class ReplacementPolicy {
   // to be remembered of the page.
   virtual PageHistory Leave(FrameIndex frame) = 0;
   // The frame that should leave next; it stays until Leave or Spare. kNoFrame: there is none.
-  virtual FrameIndex Victim(const ParkedPages& parked) = 0;
+  virtual FrameIndex Victim(const UnmappedPages& unmapped) = 0;
   // The victim could not leave (something pins it): another one is wanted.
   virtual void Spare(FrameIndex frame) = 0;
   // A stream, for which the frame's page was read ahead, has used it and is past it.
@@ -60,15 +63,17 @@ class ReplacementPolicy {
   // How many pages should be parked while memory is short, those included that are on their way out
   // because memory is wanted now. What is parked can be asked whether it is used, and is still
   // there when it is.
-  virtual PageCount ParkTarget(const ParkedPages& parked) = 0;
+  virtual PageCount ParkTarget(const UnmappedPages& unmapped) = 0;
   // Whether the frame may only be dropped after it was parked and nobody touched it, however many
   // others wait meanwhile.
   virtual bool MustBeAsked(FrameIndex frame) const = 0;
-  // Whether the next victim is a page behind a stream, which should be dropped, if it is clean,
-  // before anything that is parked.
-  virtual bool DropsBehind() const = 0;
+  // Whether the frame need not be parked before it is dropped, if it is clean.
+  virtual bool LeavesUnasked(FrameIndex frame) const = 0;
+  // Whether the next victim should be dropped, if it is clean, before anything that is parked: it
+  // is behind a stream, or LeavesUnasked.
+  virtual bool DropsVictim() const = 0;
   // Whether the next parked page to be dropped is one on trial.
-  virtual bool DropsTrial(const ParkedPages& parked) = 0;
+  virtual bool DropsTrial(const UnmappedPages& unmapped) = 0;
   // A parked page was dropped: nobody touched it.
   virtual void Dropped(PageHistory history) = 0;
   // The frames that may be chosen.

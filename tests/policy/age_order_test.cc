@@ -9,7 +9,7 @@ namespace {
 class AgeOrderTest : public testing::Test {
  protected:
   static constexpr uint64_t kFrames = 16;
-  static constexpr ParkedPages kNothingParked{};
+  static constexpr UnmappedPages kNothingParked{};
 
   void SetUp() override {
     ASSERT_EQ(table_.Init(PageCount(kFrames)), 0);
@@ -75,8 +75,9 @@ TEST_F(AgeOrderTest, KeepsItsShareOfMemoryParked) {
     clock_.Enter(frame, Arrival::kDemandZero, PageHistory());
   }
   EXPECT_EQ(clock_.ParkTarget(kNothingParked), PageCount(kFrames / 4));
-  EXPECT_EQ(clock_.ParkTarget({PageCount(8), PageCount(0)}), PageCount((kFrames + 8) / 4));
-  EXPECT_EQ(order_.ParkTarget({PageCount(8), PageCount(0)}), PageCount(0));
+  constexpr UnmappedPages kSomeParked{PageCount(8), PageCount(0), PageCount(0)};
+  EXPECT_EQ(clock_.ParkTarget(kSomeParked), PageCount((kFrames + 8) / 4));
+  EXPECT_EQ(order_.ParkTarget(kSomeParked), PageCount(0));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "runtime/policy/hot_set.h"
 
+#include <deque>
 #include <map>
 #include <set>
 #include <utility>
@@ -36,13 +37,13 @@ class HotSetTest : public testing::Test {
     frames_.erase(page);
   }
   uint64_t VictimPage() {
-    const FrameIndex victim = policy_.Victim(parked_);
+    const FrameIndex victim = policy_.Victim(unmapped_);
     return victim == kNoFrame ? 0 : table_[victim].page().value();
   }
   // The page leaves for the parked lists, as the shard's bookkeeping sees it.
   void Park(uint64_t page) {
     PushOut(page);
-    ++(histories_[page].on_trial() ? parked_.on_trial : parked_.others);
+    ++(histories_[page].on_trial() ? unmapped_.on_trial : unmapped_.others);
   }
   uint64_t ParkNext() {
     const uint64_t page = VictimPage();
@@ -50,7 +51,7 @@ class HotSetTest : public testing::Test {
     return page;
   }
   void Touch(uint64_t page) {
-    --(histories_[page].on_trial() ? parked_.on_trial : parked_.others);
+    --(histories_[page].on_trial() ? unmapped_.on_trial : unmapped_.others);
     Bring(page, Arrival::kSoftFault);
   }
   // Makes so many pages proven: each is parked, and touched there.
@@ -71,16 +72,16 @@ class HotSetTest : public testing::Test {
 
   FrameTable table_;
   HotSet policy_{table_};
-  ParkedPages parked_;
+  UnmappedPages unmapped_;
   std::map<uint64_t, FrameIndex> frames_;
   std::map<uint64_t, PageHistory> histories_;
 };
 
 TEST_F(HotSetTest, HasNoVictimWhileEmpty) {
-  EXPECT_EQ(policy_.Victim(parked_), kNoFrame);
+  EXPECT_EQ(policy_.Victim(unmapped_), kNoFrame);
   EXPECT_EQ(policy_.count(), PageCount(0));
-  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(0));
-  EXPECT_FALSE(policy_.DropsTrial(parked_));
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(0));
+  EXPECT_FALSE(policy_.DropsTrial(unmapped_));
 }
 
 TEST_F(HotSetTest, FreshPagesLeaveInTheOrderTheyCame) {
@@ -94,10 +95,10 @@ TEST_F(HotSetTest, FreshPagesLeaveInTheOrderTheyCame) {
 // The youngest stay mapped; everything else is where a touch can be seen.
 TEST_F(HotSetTest, AllFreshPagesButTheYoungestAreToBeParked) {
   BringAll(1, kMemory);
-  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kMemory - kMappedFresh));
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(kMemory - kMappedFresh));
   for (uint64_t i = 0; i < 100; ++i) (void)ParkNext();
   // What is parked counts as memory too, so the target stays.
-  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kMemory - kMappedFresh));
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(kMemory - kMappedFresh));
 }
 
 TEST_F(HotSetTest, APageThatIsTouchedWhileParkedIsProven) {
@@ -116,9 +117,9 @@ TEST_F(HotSetTest, AScanDoesNotReachProvenPages) {
   for (uint64_t page = 2000; page < 2000 + 4 * kMemory; ++page) {
     const uint64_t parked = ParkNext();
     ASSERT_GE(parked, 1000u) << "after " << page - 2000;
-    ASSERT_FALSE(policy_.DropsTrial(parked_));
+    ASSERT_FALSE(policy_.DropsTrial(unmapped_));
     policy_.Dropped(histories_[parked]);
-    --parked_.others;
+    --unmapped_.others;
     Bring(page);
   }
 }
@@ -139,7 +140,7 @@ class HotSetRefaultTest : public HotSetTest {
  protected:
   bool IsProvenAfter(uint64_t passed, Arrival arrival) {
     BringAll(1, kMemory);
-    (void)policy_.ParkTarget(parked_);
+    (void)policy_.ParkTarget(unmapped_);
     PushOut(1);
     for (uint64_t i = 0; i < passed; ++i) {
       PushOut(VictimPage());
@@ -201,12 +202,12 @@ class HotSetTrialTest : public HotSetTest {
 
 TEST_F(HotSetTrialTest, TheOldestGoOnTrialAndThereAreFew) {
   const PageCount fresh_mapped = PageCount(kLeastFresh);
-  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kOnTrial));
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(kOnTrial));
   for (uint64_t page = 1; page <= kOnTrial; ++page) {
     ASSERT_EQ(ParkNext(), page);
     ASSERT_TRUE(histories_[page].on_trial());
   }
-  EXPECT_EQ(policy_.ParkTarget(parked_), PageCount(kOnTrial));
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(kOnTrial));
   EXPECT_EQ(policy_.count(), PageCount(kProven - kOnTrial) + fresh_mapped);
 }
 
@@ -220,13 +221,13 @@ TEST_F(HotSetTrialTest, WhatIsTouchedOnTrialIsYoungAgain) {
 // With more fresh pages than their target these go first, however long a trial has lasted.
 TEST_F(HotSetTrialTest, FreshPagesAreDroppedFirstWhileThereAreMany) {
   for (uint64_t i = 0; i < kOnTrial; ++i) (void)ParkNext();
-  EXPECT_TRUE(policy_.DropsTrial(parked_));
-  parked_.others += PageCount(kMemory);
-  EXPECT_FALSE(policy_.DropsTrial(parked_));
+  EXPECT_TRUE(policy_.DropsTrial(unmapped_));
+  unmapped_.others += PageCount(kMemory);
+  EXPECT_FALSE(policy_.DropsTrial(unmapped_));
 }
 
 TEST_F(HotSetTrialTest, FailedTrialsGiveFreshPagesMoreAndPassedOnesLess) {
-  (void)policy_.ParkTarget(parked_);
+  (void)policy_.ParkTarget(unmapped_);
   const PageCount least = policy_.fresh_target();
   EXPECT_EQ(least, PageCount(kLeastFresh));
   for (uint64_t i = 0; i < 60; ++i) policy_.Dropped(PageHistory(0, PageHistory::Kind::kOnTrial));
@@ -269,6 +270,114 @@ TEST_F(HotSetTest, NeighboursLeaveOnlyWithTheirLike) {
   EXPECT_FALSE(policy_.LeavesWith(frames_[10], frames_[1000]));
 }
 
+// A program that reads pages that are out, and now and then one that is parked.
+class HotSetReaderTest : public HotSetTest {
+ protected:
+  static constexpr uint64_t kParked = kMemory / 2;
+  static constexpr uint64_t kOut = 3 * kMemory;
+  // After so many reads a parked page would be wanted, if it were like those that are out.
+  static constexpr uint64_t kReadsEach = kOut / kParked;
+  static constexpr uint64_t kAskedShare = 32;
+  static constexpr uint64_t kAsked = kMemory / kAskedShare;
+
+  void SetUp() override {
+    HotSetTest::SetUp();
+    unmapped_.out = PageCount(kOut);
+    BringAll(1, kMemory);
+    while (unmapped_.others < PageCount(kParked)) queue_.push_back(ParkNext());
+  }
+  // Parked pages are wanted so many times as often as those that are out, in halves.
+  void Read(uint64_t reads, uint64_t halves) {
+    for (uint64_t i = 1; i <= reads; ++i) {
+      Bring(next_++);
+      PushOut(VictimPage());
+      if (i * halves / (2 * kReadsEach) == (i - 1) * halves / (2 * kReadsEach)) continue;
+      Touch(queue_.front());
+      MakeFresh(queue_.front());
+      queue_.pop_front();
+      queue_.push_back(ParkNext());
+    }
+  }
+  // So that what is proven stays as it is.
+  void MakeFresh(uint64_t page) {
+    PushOut(page);
+    histories_[page] = PageHistory();
+    Bring(page, Arrival::kDemandZero);
+  }
+  // Memory stays as large.
+  void SetParked(uint64_t pages) {
+    for (; unmapped_.others > PageCount(pages); --unmapped_.others) {
+      queue_.pop_front();
+      Bring(next_++);
+    }
+    while (unmapped_.others < PageCount(pages)) queue_.push_back(ParkNext());
+  }
+  bool LeavesUnasked(uint64_t page) {
+    (void)VictimPage();  // looks at what is parked
+    return policy_.LeavesUnasked(frames_[page]);
+  }
+  uint64_t Youngest() const { return next_ - 1; }
+
+  static constexpr uint64_t kManyReads =
+      2 * SecondChance::kLooks * SecondChance::kExpected * kReadsEach;
+  std::deque<uint64_t> queue_;
+  uint64_t next_ = 10'000;
+};
+
+TEST_F(HotSetReaderTest, WhereAllAreUsedAlikeFreshPagesLeaveUnasked) {
+  EXPECT_FALSE(LeavesUnasked(kMemory));
+  Read(kManyReads, 2);
+  EXPECT_TRUE(LeavesUnasked(Youngest()));
+  // Proven pages are asked all the same.
+  const uint64_t proven = queue_.front();
+  Touch(proven);
+  EXPECT_FALSE(LeavesUnasked(proven));
+}
+
+TEST_F(HotSetReaderTest, WhereParkedOnesAreUsedMoreAllAreAsked) {
+  Read(kManyReads, 4);
+  EXPECT_FALSE(LeavesUnasked(Youngest()));
+  EXPECT_FALSE(policy_.DropsVictim());
+}
+
+TEST_F(HotSetReaderTest, SomeAreAskedSoThatAChangeIsSeen) {
+  Read(kManyReads, 2);
+  EXPECT_EQ(policy_.ParkTarget(unmapped_), PageCount(kAsked));
+  SetParked(kAsked - 1);
+  EXPECT_FALSE(LeavesUnasked(Youngest()));
+  SetParked(kAsked);
+  EXPECT_TRUE(LeavesUnasked(Youngest()));
+  SetParked(kParked);
+  Read(kManyReads, 4);
+  EXPECT_FALSE(LeavesUnasked(Youngest()));
+}
+
+// What is parked already goes first, then what is mapped; but one in eight is one that was asked.
+TEST_F(HotSetReaderTest, FewParkedPagesAreKeptAndReplaced) {
+  Read(kManyReads, 2);
+  (void)VictimPage();
+  EXPECT_FALSE(policy_.DropsVictim());
+  SetParked(2 * kAsked - 1);
+  uint64_t unasked = 0;
+  uint64_t asked = 0;
+  for (uint64_t i = 0; i < 4 * kMemory; ++i) {
+    Bring(next_++);
+    const uint64_t page = VictimPage();
+    if (policy_.DropsVictim()) {
+      PushOut(page);
+      ++unasked;
+    } else {
+      policy_.Dropped(PageHistory());
+      Park(page);
+      --unmapped_.others;
+      ++asked;
+    }
+  }
+  constexpr uint64_t kMostAhead = 64;
+  EXPECT_LE(asked, unasked / 7 + kMostAhead);
+  EXPECT_GE(asked, unasked / 7 - kMostAhead);
+}
+
 class HotSetStreamTest : public HotSetTest {
  protected:
   static constexpr uint64_t kBehind = kLeastFresh / 4;  // what streams keep, as hot_set.cc has it
@@ -290,13 +399,13 @@ class HotSetStreamTest : public HotSetTest {
   }
   // One page of memory becomes free, as page-out does it. Whether a stream had read it.
   bool Free() {
-    const bool behind = policy_.DropsBehind();
+    const bool behind = policy_.DropsVictim();
     const uint64_t page = behind ? VictimPage() : ParkNext();
     if (behind) {
       PushOut(page);
     } else {
       policy_.Dropped(histories_[page]);
-      --parked_.others;
+      --unmapped_.others;
     }
     return page >= kStream;
   }
@@ -305,7 +414,7 @@ class HotSetStreamTest : public HotSetTest {
     uint64_t behind = 0;
     for (uint64_t page = first; page < first + count; ++page) {
       Stream(page);
-      behind += policy_.DropsBehind();
+      behind += policy_.DropsVictim();
       (void)Free();
     }
     return behind;
@@ -332,7 +441,7 @@ TEST_F(HotSetStreamTest, PassesWhatWasThereBefore) {
 TEST_F(HotSetStreamTest, WhatWasReadAheadAndNotUsedIsNotBehind) {
   for (uint64_t page = kStream; page < kStream + 2 * kBehind; ++page) {
     Bring(page, Arrival::kReadAhead);
-    ASSERT_FALSE(policy_.DropsBehind());
+    ASSERT_FALSE(policy_.DropsVictim());
   }
   EXPECT_EQ(VictimPage(), 1u);
 }
