@@ -100,7 +100,16 @@ void Shard::AddRead(const IoCompletion& done) {
     installs_.Add(transfer, i, *stripe, buffers_.PageAt(transfer.buffer.first + i),
                   IsReadToWrite(transfer, i, pte));
   }
+  if (IsAwaitedApart(transfer) && installs_.reads().back().part_count == 1) installs_.WakeFirst();
   if (transfer.demand_page != PageIndex(0) || transfer.awaited != 0) installs_.NoteAwaited();
+}
+
+// Whether the read is of one page, for a thread on another CPU than this one: that CPU takes longer
+// to come awake than one page to be compared and installed. On this one the thread would come
+// first, and find nothing.
+bool Shard::IsAwaitedApart(const Transfer& transfer) const {
+  return transfer.count == 1 && transfer.demand_page == transfer.pages[0] &&
+         idle_.way() == IdleWay::kSpin;
 }
 
 bool Shard::BookRead(const ReadInstall::Read& read) {

@@ -1,5 +1,6 @@
 #include "runtime/pager/read_install.h"
 
+#include "runtime/base/sync_point.h"
 #include "runtime/page_file/checksum.h"
 
 namespace userpager {
@@ -20,7 +21,7 @@ void ReadInstall::Add(const Transfer& transfer, unsigned i, const Stripe& stripe
     }
   }
   if (part_count_ == HelperThread::kMostParts) return;
-  parts_[part_count_++] = {&transfer, &stripe, memory, i, 1, writable, 0};
+  parts_[part_count_++] = {&transfer, &stripe, memory, i, 1, writable, false, 0};
   ++read.part_count;
   read.end_part = part_count_;
 }
@@ -29,6 +30,10 @@ void ReadInstall::Add(const Transfer& transfer, unsigned i, const Stripe& stripe
 void ReadInstall::Do(void* install, unsigned part) {
   auto& self = *static_cast<ReadInstall*>(install);
   Part& own = self.parts_[part];
+  if (own.wakes_first) {
+    self.platform_.Wake(PageRange(own.transfer->pages[own.first], PageCount(own.count)));
+    USERPAGER_SYNC_POINT("page_in:woken_first", AddressOf(own.transfer->pages[own.first]));
+  }
   unsigned intact = 0;
   while (intact < own.count && IsIntact(self.platform_, self.file_, own.memory + PageCount(intact),
                                         own.transfer->slot(own.first + intact))) {

@@ -34,6 +34,7 @@ class ReadInstall {
     unsigned first;        // of the transfer's pages
     unsigned count;
     bool writable;
+    bool wakes_first;
     unsigned done;  // so many of them, from the first on, are installed
   };
   struct Read {
@@ -57,6 +58,9 @@ class ReadInstall {
   // added: the shard installs by itself what no part has.
   void Add(const Transfer& transfer, unsigned i, const Stripe& stripe, PageIndex memory,
            bool writable);
+  // Whoever waits for the part that was added last is woken before it is done. A thread that is
+  // on its way before its page is there waits once more, and the page's own wake-up comes after.
+  void WakeFirst() { parts_[part_count_ - 1].wakes_first = true; }
   // For HelperThread.
   static void Do(void* install, unsigned part);
 

@@ -378,6 +378,7 @@ class Shard {
   bool OnReadDone(uint32_t index, int64_t result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndTransfers(std::span<const IoCompletion> transfers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddRead(const IoCompletion& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAwaitedApart(const Transfer& transfer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BookRead(const ReadInstall::Read& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TracePagesIn(const Transfer& transfer, uint64_t installed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -107,9 +108,39 @@ void IoRing::QueueWrite(int descriptor, std::span<const iovec> parts, uint64_t o
 }
 
 void IoRing::QueueMessageRead(int descriptor, void* buffer, uint32_t bytes, uint64_t label) {
+  if (awake_until_ns_ != 0 && own_count_ < kMostMessages) {
+    own_[own_count_++] = {label, descriptor, buffer, bytes, false, 0};
+    return;
+  }
   io_uring_sqe* entry = TakeEntry(label);
   io_uring_prep_read(entry, descriptor, buffer, bytes, 0);
   entry->user_data = label;
+}
+
+// Whether a message has come to one of the reads that the kernel does not have: to be told by it
+// costs two system calls more than to ask.
+bool IoRing::ReadOwn() {
+  bool any = false;
+  for (OwnRead& one : std::span(own_, own_count_)) {
+    if (!one.done) {
+      const ssize_t result = read(one.descriptor, one.buffer, one.bytes);
+      if (result < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      one.result = static_cast<int32_t>(result < 0 ? -errno : result);
+      one.done = true;
+    }
+    any = true;
+  }
+  return any;
+}
+
+// Before it sleeps: the kernel is to wake it for them.
+void IoRing::HandOverOwn() {
+  for (const OwnRead& one : std::span(own_, std::exchange(own_count_, 0))) {
+    USERPAGER_CHECK(!one.done, "a message was read and not taken", one.label);
+    io_uring_sqe* entry = TakeEntry(one.label);
+    io_uring_prep_read(entry, one.descriptor, one.buffer, one.bytes, 0);
+    entry->user_data = one.label;
+  }
 }
 
 void IoRing::QueuePoll(int descriptor, uint64_t label) {
@@ -128,6 +159,15 @@ size_t IoRing::Reap(std::span<Completion> completions) {
     ++seen;
   }
   io_uring_cq_advance(&ring_, seen);
+  unsigned left = 0;
+  for (unsigned i = 0; i < own_count_; ++i) {
+    if (own_[i].done && seen < completions.size()) {
+      completions[seen++] = {own_[i].label, own_[i].result};
+    } else {
+      own_[left++] = own_[i];
+    }
+  }
+  own_count_ = left;
   return seen;
 }
 
@@ -144,7 +184,7 @@ int IoRing::Spin(uint64_t now_ns, uint64_t timeout_ns) {
   const uint64_t end_ns = now_ns + std::min(timeout_ns, awake_until_ns_ - now_ns);
   while (now_ns < end_ns) {
     for (unsigned i = 0; i < kLooksEachYield; ++i) {
-      if (io_uring_cq_ready(&ring_) > 0) return 0;
+      if (io_uring_cq_ready(&ring_) > 0 || ReadOwn()) return 0;
       if (HasWorkLeft()) return io_uring_get_events(&ring_);
       Pause();
     }
@@ -167,10 +207,12 @@ void IoRing::Enter(uint64_t timeout_ns) {
   if (timeout_ns == 0) {
     result = io_uring_sq_ready(&ring_) > 0 ? io_uring_submit_and_get_events(&ring_)
                                            : io_uring_peek_cqe(&ring_, &first);
+    (void)ReadOwn();
   } else if (const uint64_t now_ns = awake_until_ns_ == 0 ? 0 : NowNanoseconds();
              now_ns < awake_until_ns_) {
     result = Spin(now_ns, timeout_ns);
   } else {
+    HandOverOwn();
     __kernel_timespec timeout = TimespecOf(timeout_ns);
     result = io_uring_submit_and_wait_timeout(
         &ring_, &first, 1, timeout_ns == kNoTimeout ? nullptr : &timeout, nullptr);

@@ -3,7 +3,7 @@
 //
 // Flow:    Queue* fills an entry of the submission ring; Wait hands the entries to the kernel and
 //          brings completions, both in one system call where something has to be waited for; while
-//          it is to stay awake it looks for them instead.
+//          it is to stay awake it looks for them instead, and reads messages itself.
 // Kernels: where the kernel has them (6.1), SINGLE_ISSUER and DEFER_TASKRUN: completions are then
 //          worked off inside Wait and interrupt nobody. Before that a plain ring (5.11 at least).
 // Locks:   none: one thread opens, uses and closes it.
@@ -25,6 +25,7 @@ class IoRing {
  public:
   // The most requests that may be under way at a time.
   static constexpr unsigned kEntries = 256;
+  static constexpr unsigned kMostMessages = 4;
   static constexpr uint64_t kNoTimeout = UINT64_MAX;
   // A thread that works for its own sake goes on for that long and longer (the scheduler's slice);
   // what the system does beside is shorter.
@@ -56,7 +57,8 @@ class IoRing {
   void QueueWrite(int descriptor, std::span<const iovec> parts, uint64_t offset_bytes,
                   uint64_t label, DoneBy done_by = DoneBy::kSubmitter);
   // A read of a non-blocking descriptor of messages: the kernel polls it and reads when there is
-  // something. The result is -EAGAIN where this kernel does not do that for this descriptor.
+  // something. The result is -EAGAIN where this kernel does not do that for this descriptor. At
+  // most kMostMessages at a time.
   void QueueMessageRead(int descriptor, void* buffer, uint32_t bytes, uint64_t label);
   // Completes when the descriptor can be read.
   void QueuePoll(int descriptor, uint64_t label);
@@ -75,15 +77,29 @@ class IoRing {
   }
 
  private:
+  // A read of messages that is not the kernel's yet.
+  struct OwnRead {
+    uint64_t label;
+    int descriptor;
+    void* buffer;
+    uint32_t bytes;
+    bool done;
+    int32_t result;
+  };
+
   io_uring_sqe* TakeEntry(uint64_t label);
   size_t Reap(std::span<Completion> completions);
   bool HasWorkLeft() const;
+  bool ReadOwn();
+  void HandOverOwn();
   int Spin(uint64_t now_ns, uint64_t timeout_ns);
   void Enter(uint64_t timeout_ns);
 
   const Mode mode_;
   io_uring ring_{};
   bool open_ = false;
+  OwnRead own_[kMostMessages] = {};  // the first own_count_
+  unsigned own_count_ = 0;
   uint64_t awake_until_ns_ = 0;
   bool taken_ = false;  // the CPU, by somebody else, since StayAwake
 };

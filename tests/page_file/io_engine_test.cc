@@ -1,5 +1,5 @@
 // The promises of IoEngine, held against each engine: over io_uring as on new and on older kernels,
-// and on threads.
+// asleep and awake, and on threads.
 #include "runtime/page_file/io_engine.h"
 
 #include <errno.h>
@@ -38,12 +38,13 @@ constexpr uint64_t kSecond = 1'000'000'000;
 // Long enough for anything that is to come; nothing waits for it to pass.
 constexpr uint64_t kPatience = 30 * kSecond;
 
-enum class Kind { kUring, kUringPoll, kUringPlain, kThreads };
+enum class Kind { kUring, kUringAwake, kUringPoll, kUringPlain, kThreads };
 
 std::unique_ptr<IoEngine> MakeEngine(Kind kind) {
   using MessageMode = UringEngine::MessageMode;
   switch (kind) {
-    case Kind::kUring: return std::make_unique<UringEngine>();
+    case Kind::kUring:
+    case Kind::kUringAwake: return std::make_unique<UringEngine>();
     case Kind::kUringPoll: return std::make_unique<UringEngine>(MessageMode::kPoll);
     case Kind::kUringPlain:
       return std::make_unique<UringEngine>(MessageMode::kRead, IoRing::Mode::kPlain);
@@ -61,6 +62,7 @@ class IoEngineTest : public testing::TestWithParam<Kind> {
       GTEST_SKIP() << "SKIPPED: io_uring is forbidden here: " << strerror(error);
     }
     ASSERT_EQ(error, 0);
+    if (GetParam() == Kind::kUringAwake) engine_->StayAwake(NowNanoseconds() + kPatience);
     const std::string path = directory_ / "file";
     file_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
     if (file_ < 0) file_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -407,11 +409,12 @@ TEST_P(IoEngineTest, WriteOfAPageThatIsMissing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, IoEngineTest,
-                         testing::Values(Kind::kUring, Kind::kUringPoll, Kind::kUringPlain,
-                                         Kind::kThreads),
+                         testing::Values(Kind::kUring, Kind::kUringAwake, Kind::kUringPoll,
+                                         Kind::kUringPlain, Kind::kThreads),
                          [](const auto& kind) {
                            switch (kind.param) {
                              case Kind::kUring: return "Uring";
+                             case Kind::kUringAwake: return "UringAwake";
                              case Kind::kUringPoll: return "UringPoll";
                              case Kind::kUringPlain: return "UringPlain";
                              case Kind::kThreads: return "Threads";

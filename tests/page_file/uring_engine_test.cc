@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -162,6 +163,26 @@ TEST_P(AwakeUringTest, SleepsWhenTheTimeIsOver) {
   const long slept = TimesSlept();
   EXPECT_EQ(Wait(25 * kShortNs), 0u);
   EXPECT_GT(TimesSlept(), slept);
+}
+
+// What it has looked for by itself is the kernel's to look for then.
+TEST_P(AwakeUringTest, IsWokenByWhatItLookedForBefore) {
+  const int other = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  uint64_t other_value = 0;
+  engine_.StayAwake(NowNanoseconds() + kShortNs);
+  engine_.SubmitMessageRead(other, &other_value, sizeof other_value, 2);
+  EXPECT_EQ(Wait(25 * kShortNs), 0u);
+  const long slept = TimesSlept();
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(kShortNs));
+    (void)eventfd_write(other, 5);
+  });
+  EXPECT_EQ(Wait(IoEngine::kNoTimeout), 1u);
+  EXPECT_GT(TimesSlept(), slept);
+  EXPECT_EQ(completion_.tag, 2u);
+  EXPECT_EQ(other_value, 5u);
+  writer.join();
+  close(other);
 }
 
 // Whether it is to stay awake for a part of the time or for longer. Looking does not come on top,

@@ -3,11 +3,8 @@
 // together, the next ones begin one by one.
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -15,6 +12,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/gated_pager.h"
 #include "tests/support/seed.h"
+#include "tests/support/waiting_threads.h"
 
 namespace userpager {
 namespace {
@@ -94,22 +92,6 @@ TEST_P(Crowd, PagesAreAskedWhereThereIsTime) {
   EXPECT_TRUE(IsSound());
 }
 
-// Threads that wait for a page now, or are about to.
-uint64_t Waiting() {
-  uint64_t total = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;
-    const std::string what = std::filesystem::read_symlink(entry.path(), gone).string();
-    if (what.find("[userfaultfd]") == what.npos) continue;
-    std::ifstream info("/proc/self/fdinfo/" + entry.path().filename().string());
-    for (std::string word; info >> word;) {
-      uint64_t count = 0;
-      if (word == "total:" && info >> count) total += count;
-    }
-  }
-  return total;
-}
-
 TEST_P(Crowd, WhatOneAsksForNextIsBegunBeforeAllOthersAreAnswered) {
   // In no equal steps, and in longer ones than those of streams: not even if nobody knew whose
   // faults they are would some be read ahead.
@@ -135,7 +117,7 @@ TEST_P(Crowd, WhatOneAsksForNextIsBegunBeforeAllOthersAreAnswered) {
   bool all_asked = true;
   SyncPoints::Set("page_in:read_done", [&](uint64_t) {
     if (begun.size() == kCrowd) return;
-    all_asked &= Eventually([] { return Waiting() == kCrowd; });
+    all_asked &= Eventually([] { return ThreadsWaiting() == kCrowd; });
     begun.push_back(static_cast<uint64_t>(
         std::count_if(seconds.begin(), seconds.end(),
                       [&](PageIndex page) { return StateOf(page) != PageState::kPagedOut; })));
