@@ -45,11 +45,14 @@ class IdleTrial {
   // For which a verdict holds: the fewest at first, then twice as many each time that it is the
   // same, as most of a trial is spent in other ways.
   static constexpr unsigned kFewestHeld = 4096;
-  static constexpr unsigned kMostHeld = 16'384;
+  static constexpr unsigned kMostHeld = 65'536;
   // A way that costs others more must be quicker: by one in so many parts of the time.
   static constexpr unsigned kLeastGain = 32;
   // What takes longer is the disk's doing, or the program's own.
   static constexpr uint64_t kMostNs = 1'000'000;
+  // How often the CPU is taken, each time so few faults after the last, before kSpin is given up.
+  static constexpr unsigned kMostTaken = 3;
+  static constexpr uint64_t kTakenFaults = 128;
   // Trials without kSpin after it was given up: one, then twice as many each time.
   static constexpr unsigned kMostRest = 64;
 
@@ -61,10 +64,16 @@ class IdleTrial {
     return is_over() ? best_ : static_cast<IdleWay>(turn_ % tried_);
   }
 
-  // Others want the CPU on which the thread spins. A trial without that way begins, and for some
-  // time it is not tried again: each time costs faults what the others take.
-  void GiveUpSpinning() {
+  // Others have taken the CPU on which the thread spins. Once is what the system does now and then.
+  // Where they want it again and again, a trial without that way begins, and for some time it is
+  // not tried again: each time costs faults what the others take.
+  void OnCpuTaken() {
     if (way() != IdleWay::kSpin) return;
+    const bool again = all_faults_ - taken_fault_ <= kTakenFaults;
+    taken_fault_ = all_faults_;
+    taken_ = again ? taken_ + 1 : 1;
+    if (taken_ < kMostTaken) return;
+    taken_ = 0;
     rest_ = std::clamp(2 * rest_, 1u, kMostRest);
     rest_left_ = rest_;
     Begin();
@@ -73,6 +82,7 @@ class IdleTrial {
   // A fault came, on the clock of NowNanoseconds().
   void OnFault(uint64_t now_ns) {
     if (ways_ == 1) return;
+    ++all_faults_;
     const uint64_t passed_ns = now_ns - std::min(last_ns_, now_ns);
     last_ns_ = now_ns;
     if (!is_over() && faults_ >= kSettlingFaults) {
@@ -117,6 +127,9 @@ class IdleTrial {
   unsigned faults_ = 0;  // of this turn, or since the verdict
   IdleWay best_ = IdleWay::kSleep;  // by the last verdict
   unsigned held_faults_ = kFewestHeld / 2;  // so that the first verdict holds for the fewest
+  uint64_t all_faults_ = 0;
+  uint64_t taken_fault_ = 0;  // of them, when the CPU was taken last
+  unsigned taken_ = 0;        // how often in a row
   unsigned rest_ = 0;       // trials without kSpin, the last time
   unsigned rest_left_ = 0;  // that are still to come
   uint64_t last_ns_ = 0;  // the last fault

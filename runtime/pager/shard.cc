@@ -117,9 +117,9 @@ void Shard::NoteFault() {
   wanted_idling_.Set(idle_.way());
 }
 
-void Shard::GiveUpSpinning() {
+void Shard::OnCpuTaken() {
   LockHolder hold(mutex_);
-  idle_.GiveUpSpinning();
+  idle_.OnCpuTaken();
 }
 
 // 0 while there is something to do at once; a short nap while somebody waits for memory that

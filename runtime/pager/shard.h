@@ -232,8 +232,8 @@ class Shard {
   bool TakeWantsSlots() { return wants_slots_.exchange(false, std::memory_order_relaxed); }
   // Once after a fault for which it matters: how the next one is to be waited for.
   std::optional<IdleWay> TakeWantedIdling() { return wanted_idling_.Take(); }
-  // The thread's CPU is wanted by others.
-  void GiveUpSpinning() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Others have taken the CPU of the thread, which spins.
+  void OnCpuTaken() ABSL_LOCKS_EXCLUDED(mutex_);
   // Pages that were mapped for the program so far.
   uint64_t installed_pages() const { return installed_.value(); }
   // Whether a read or a write of the page file is under way.

@@ -33,7 +33,9 @@ class Faults {
     return waited;
   }
   void Come(uint64_t passed_ns) { trial_.OnFault(now_ns_ += passed_ns); }
-  void GiveUpSpinning() { trial_.GiveUpSpinning(); }
+  void TakeCpu(unsigned times = IdleTrial::kMostTaken) {
+    for (unsigned i = 0; i < times; ++i) trial_.OnCpuTaken();
+  }
   IdleWay way() const { return trial_.way(); }
 
  private:
@@ -113,7 +115,7 @@ TEST(IdleTrialTest, SpinningThatWasGivenUpIsLeftOutForAWhile) {
   Faults faults;
   faults.Come(2 * IdleTrial::kTurnFaults, kSpinPays);
   ASSERT_EQ(faults.way(), IdleWay::kSpin);
-  faults.GiveUpSpinning();
+  faults.TakeCpu();
   EXPECT_EQ(faults.way(), IdleWay::kSleep) << "a new trial begins";
   const auto tried = faults.Come(kTrialFaults / kIdleWays * 2, kSpinPays);
   EXPECT_EQ(tried[2], 0u);
@@ -122,10 +124,32 @@ TEST(IdleTrialTest, SpinningThatWasGivenUpIsLeftOutForAWhile) {
   EXPECT_EQ(faults.way(), IdleWay::kSpin) << "nobody wanted the CPU then";
 }
 
+// Once or twice, or now and then, is the system's doing.
+TEST(IdleTrialTest, SpinningIsNotGivenUpByChance) {
+  Faults faults;
+  faults.Come(kTrialFaults, kSpinPays);
+  ASSERT_EQ(faults.way(), IdleWay::kSpin);
+  for (unsigned i = 0; i < 8; ++i) {
+    faults.TakeCpu(IdleTrial::kMostTaken - 1);
+    ASSERT_EQ(faults.way(), IdleWay::kSpin);
+    faults.Come(IdleTrial::kTakenFaults + 1, kSpinPays);
+  }
+  for (unsigned i = 1; i < IdleTrial::kMostTaken; ++i) {
+    faults.TakeCpu(1);
+    faults.Come(IdleTrial::kTakenFaults, kSpinPays);
+  }
+  ASSERT_EQ(faults.way(), IdleWay::kSpin);
+  faults.TakeCpu(1);
+  EXPECT_EQ(faults.way(), IdleWay::kSleep);
+}
+
 // The time without it doubles while it is given up each time, and is forgotten once it is not.
 TEST(IdleTrialTest, SpinningIsTriedEverLessWhileItIsGivenUp) {
   IdleTrial trial(kIdleWays);
   uint64_t now_ns = 1;
+  const auto take_cpu = [&] {
+    for (unsigned i = 0; i < IdleTrial::kMostTaken; ++i) trial.OnCpuTaken();
+  };
   // How many faults come until it is tried again.
   const auto until_tried = [&] {
     uint64_t faults = 0;
@@ -134,25 +158,25 @@ TEST(IdleTrialTest, SpinningIsTriedEverLessWhileItIsGivenUp) {
   };
   uint64_t before = until_tried();
   for (unsigned rest = 1; rest <= IdleTrial::kMostRest; rest *= 2) {
-    trial.GiveUpSpinning();
+    take_cpu();
     const uint64_t faults = until_tried();
     EXPECT_GT(faults, before) << rest;
     before = faults;
   }
-  trial.GiveUpSpinning();
+  take_cpu();
   EXPECT_NEAR(static_cast<double>(until_tried()), static_cast<double>(before),
               static_cast<double>(before) / 10);
   // This time the trial ends, and judges.
   for (uint64_t i = 0; i < kTrialFaults; ++i) trial.OnFault(now_ns += 60'000);
   until_tried();
-  trial.GiveUpSpinning();
+  take_cpu();
   EXPECT_LT(until_tried(), before / 4);
 }
 
 TEST(IdleTrialTest, GivingUpWhatIsNotDoneChangesNothing) {
   Faults faults;
   faults.Come(IdleTrial::kTurnFaults, kAlike);
-  faults.GiveUpSpinning();
+  faults.TakeCpu();
   EXPECT_EQ(faults.way(), IdleWay::kAwake);
   EXPECT_EQ(faults.Come(kTrialFaults - IdleTrial::kTurnFaults, kAlike)[2],
             kTrialFaults / kIdleWays);
