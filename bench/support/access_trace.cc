@@ -52,6 +52,19 @@ void TightLoop(const TraceSize& size, AccessTrace& trace) {
   Fill(trace, size.accesses, [&](uint64_t i) { return i % length; });
 }
 
+// Accesses go anywhere; from the middle of the trace on three of ten return to a page after a third
+// of memory was touched.
+void Returns(const TraceSize& size, AccessTrace& trace) {
+  Random random(kSeed);
+  const uint64_t distance = std::max<uint64_t>(size.memory / 3, 1);
+  std::vector<uint64_t> others;
+  Fill(trace, size.accesses, [&](uint64_t i) {
+    const bool returns = i > size.accesses / 2 && others.size() >= distance;
+    if (returns && Below(10, random) < 3) return others[others.size() - distance];
+    return others.emplace_back(Below(size.pages, random));
+  });
+}
+
 // Every second access goes to a hot set of half of memory, which comes first in the data; the
 // others go through the rest in order, again and again.
 void ScanBesideHotSet(const TraceSize& size, AccessTrace& trace) {
@@ -83,6 +96,7 @@ constexpr std::pair<const char*, void (*)(const TraceSize&, AccessTrace&)> kMake
     {"loop", Loop},
     {"tight-loop", TightLoop},
     {"uniform", Uniform},
+    {"returns", Returns},
 };
 
 // Of at least one access. Page numbers become small ones, in the same order; where two pages were

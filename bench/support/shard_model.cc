@@ -154,6 +154,7 @@ void ShardModel::ParkRun(uint32_t first, uint32_t end) {
 void ShardModel::DropRun(uint32_t first, uint32_t end) {
   for (uint32_t number = first; number < end; ++number) {
     Page& page = pages_[number];
+    policy_->LeftUnasked();
     page.history = policy_->Leave(page.frame);
     page.state = State::kOut;
     ++unmapped_.out;

@@ -1,5 +1,5 @@
 // UringEngine: the IoEngine over io_uring. One system call submits, waits for the disk and for
-// messages, and reads the messages.
+// messages, and reads the messages; while it stays awake, the ring looks for them (IoRing).
 //
 // Messages: a READ on a non-blocking descriptor does it in one step: the kernel tries, polls the
 //           descriptor where there is nothing yet, and reads when there is (seen on 6.18 with
@@ -33,7 +33,7 @@ class UringEngine : public IoEngine {
   bool StayAwake(uint64_t until_ns) override { return ring_.StayAwake(until_ns); }
 
  private:
-  static constexpr unsigned kMessages = 4;
+  static constexpr unsigned kMessages = IoRing::kMostMessages;
   static constexpr unsigned kTransfers = IoRing::kEntries - kMessages;
 
   // Labels of the ring: [0, kTransfers) are entries of tags_, those above of messages_.

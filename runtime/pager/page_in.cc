@@ -104,12 +104,12 @@ void Shard::AddRead(const IoCompletion& done) {
   if (transfer.demand_page != PageIndex(0) || transfer.awaited != 0) installs_.NoteAwaited();
 }
 
-// Whether the read is of one page, for a thread on another CPU than this one: that CPU takes longer
-// to come awake than one page to be compared and installed. On this one the thread would come
-// first, and find nothing.
+// Whether the read is of one page, for a thread on another CPU than this one, which spins: that CPU
+// takes longer to come awake than one page to be compared and installed. On this one the thread
+// would come first, and find nothing.
 bool Shard::IsAwaitedApart(const Transfer& transfer) const {
   return transfer.count == 1 && transfer.demand_page == transfer.pages[0] &&
-         idle_.way() == IdleWay::kSpin;
+         transfer.demand_thread != 0 && spins_.load(std::memory_order_relaxed);
 }
 
 bool Shard::BookRead(const ReadInstall::Read& read) {

@@ -269,6 +269,8 @@ void Shard::LeaveTogether(Stripe& stripe, PageRange run) {
   for (PageIndex page = run.begin; page < run.end; ++page) {
     Untrap(stripe, page);
     const Pte pte = stripe.Load(page);
+    const bool unasked = !frames_[pte.frame()].streamed() && policy_->LeavesUnasked(pte.frame());
+    if (unasked) policy_->LeftUnasked();
     SetPte(stripe, page, LeaveWorkingSet(pte.frame(), pte));
   }
 }

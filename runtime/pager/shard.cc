@@ -117,7 +117,9 @@ void Shard::NoteFault() {
   wanted_idling_.Set(idle_.way());
 }
 
-void Shard::OnCpuTaken() {
+void Shard::NoteSpinning(bool spins, bool taken) {
+  spins_.store(spins, std::memory_order_relaxed);
+  if (!taken) return;
   LockHolder hold(mutex_);
   idle_.OnCpuTaken();
 }

@@ -232,8 +232,8 @@ class Shard {
   bool TakeWantsSlots() { return wants_slots_.exchange(false, std::memory_order_relaxed); }
   // Once after a fault for which it matters: how the next one is to be waited for.
   std::optional<IdleWay> TakeWantedIdling() { return wanted_idling_.Take(); }
-  // Others have taken the CPU of the thread, which spins.
-  void OnCpuTaken() ABSL_LOCKS_EXCLUDED(mutex_);
+  // After faults: whether the thread waits without sleeping, or others have taken its CPU.
+  void NoteSpinning(bool spins, bool taken) ABSL_LOCKS_EXCLUDED(mutex_);
   // Pages that were mapped for the program so far.
   uint64_t installed_pages() const { return installed_.value(); }
   // Whether a read or a write of the page file is under way.
@@ -575,8 +575,7 @@ class Shard {
   unsigned stale_count_ ABSL_GUARDED_BY(mutex_) = 0;     // how often in a row
   uint32_t unsettled_thread_ ABSL_GUARDED_BY(mutex_) = 0;  // that met a guard page last
   unsigned unsettled_count_ ABSL_GUARDED_BY(mutex_) = 0;   // how often in a row it was not waiting
-  // The fault of the thread that holds the mutex, where that answers its own: it may not use the
-  // engine.
+  // Of the thread that holds the mutex and answers its own fault: it may not use the engine.
   InlineFault* answering_inline_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::array<uint32_t, kTransfers> unsent_ ABSL_GUARDED_BY(mutex_) = {};  // reads for the engine
   unsigned unsent_count_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -586,6 +585,7 @@ class Shard {
   std::atomic<bool> frozen_{false};
   std::atomic<bool> needs_peers_{false};
   std::atomic<bool> wants_slots_{false};
+  std::atomic<bool> spins_{false};
   IdleWish wanted_idling_;
   IdleTrial idle_ ABSL_GUARDED_BY(mutex_);
   Counter installed_;                // pages that were mapped for the program

@@ -236,7 +236,7 @@ void ShardThread::ChoosePlace(std::span<const FaultMessage> faults) {
   if (faults.empty()) return;
   follower_.OnFaults(faults[0].thread_id, shard_->installed_pages(), spins);
   const bool may = engine_->StayAwake(spins ? NowNanoseconds() + kAwakeNs : 0);
-  if (spins && !may) shard_->OnCpuTaken();
+  shard_->NoteSpinning(spins && may, spins && !may);
 }
 
 // A userfaultfd that ends or fails would leave every later fault without an answer.

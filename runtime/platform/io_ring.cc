@@ -35,7 +35,7 @@ constexpr unsigned kDeferred =
 constexpr unsigned kNeeded = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
 // How long the kernel is given to find memory for a request that it could not take.
 constexpr uint64_t kRetryNanoseconds = 1'000'000;
-// Looks between two offers of the CPU: a system call each.
+// Looks between two offers of the CPU, each a system call as well.
 constexpr unsigned kLooksEachYield = 16;
 
 __kernel_timespec TimespecOf(uint64_t nanoseconds) {
@@ -199,8 +199,8 @@ int IoRing::Spin(uint64_t now_ns, uint64_t timeout_ns) {
 }
 
 // Submits what is queued and waits, or, for so long as it is to stay awake, looks: then the caller
-// looks at the time and comes again. No system call where there is nothing to submit, to wait for
-// or to work off.
+// looks at the time and comes again. No system call where there is nothing to submit, to wait for,
+// to work off or to read.
 void IoRing::Enter(uint64_t timeout_ns) {
   io_uring_cqe* first = nullptr;
   int result;

@@ -19,6 +19,7 @@ class AgeOrder final : public ReplacementPolicy {
 
   void Enter(FrameIndex frame, Arrival arrival, PageHistory history) override;
   PageHistory Leave(FrameIndex frame) override;
+  void LeftUnasked() override {}
   FrameIndex Victim(const UnmappedPages&) override { return list_.oldest(); }
   void Spare(FrameIndex frame) override;
   void PassedBy(FrameIndex) override {}

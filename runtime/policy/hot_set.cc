@@ -89,7 +89,8 @@ void HotSet::Enter(FrameIndex frame, Arrival arrival, PageHistory history) {
       }
       break;
     case Arrival::kHardFault:
-      second_chance_.OnRead(unmapped_.others, unmapped_.out, memory_);
+      second_chance_.OnRead(unmapped_.others, unmapped_.out, memory_, RecentlyLeft(),
+                            history.has_stamp() && CameBackSoon(history, kSoonEighths));
       [[fallthrough]];
     case Arrival::kDemandZero:
       ++page_ins_;
@@ -124,19 +125,20 @@ PageHistory HotSet::Leave(FrameIndex frame) {
   } else if ((stamp & kAhead) != 0) {
     kind = PageHistory::Kind::kAhead;
   }
-  const bool unasked = (stamp & kPassed) != 0 || ((stamp & kProven) == 0 && DropsFresh());
-  if (unasked) owed_ = std::min(owed_ + 1, kMostOwed);
   return PageHistory(now(), kind);
 }
 
 // Where streams come back soon, what is behind them is worth no less than what else is fresh: for
 // as long as half of memory takes to be replaced.
 void HotSet::LeftBehind() {
+  LeftUnasked();
   if (++left_behind_ < kLookedAt) return;
   if (missed_behind_ > kLookedAt / kMissedShare) keeps_until_ = page_ins_ + memory_.value() / 2;
   left_behind_ = 0;
   missed_behind_ = 0;
 }
+
+void HotSet::LeftUnasked() { owed_ = std::min(owed_ + 1, kMostOwed); }
 
 // Out of the way of the fresh ones, which are asked first.
 void HotSet::Spare(FrameIndex frame) {
@@ -164,6 +166,12 @@ void HotSet::PassedBy(FrameIndex frame) {
 
 bool HotSet::CameBackSoon(PageHistory history, uint64_t eighths) const {
   return history.Elapsed(now()) <= (memory_.value() * eighths / 8) >> stamp_shift_;
+}
+
+// The pages that left memory since CameBackSoon says so of them: one for each that came.
+PageCount HotSet::RecentlyLeft() const {
+  const uint64_t units = (memory_.value() * kSoonEighths / 8) >> stamp_shift_;
+  return PageCount(page_ins_ - ((now() - std::min(now(), units)) << stamp_shift_));
 }
 
 bool HotSet::IsSample() const {
@@ -202,7 +210,8 @@ bool HotSet::SparesFresh() const {
 FrameIndex HotSet::Victim(const UnmappedPages& unmapped) {
   NoteMemory(unmapped);
   if (HasManyBehind() && owed_ < kMostOwed) return passed_.list.oldest();
-  const bool proven = !SparesFresh() && WantsTrials(unmapped);
+  // To be asked themselves comes first for the fresh ones, where they are asked.
+  const bool proven = (!SparesFresh() || DropsFresh()) && WantsTrials(unmapped);
   const bool from_fresh = fresh_.list.count() > kYoungest || passed_.list.empty();
   const Generation* fresh = from_fresh ? &fresh_ : &passed_;
   const Generation* chosen = proven ? &proven_ : fresh;
@@ -251,8 +260,10 @@ bool HotSet::DropsFresh() const {
 bool HotSet::LeavesUnasked(FrameIndex frame) const { return !MustBeAsked(frame) && DropsFresh(); }
 
 bool HotSet::DropsVictim() const {
+  if (owed_ >= kMostOwed) return false;
+  if (HasManyBehind()) return true;
   const bool few_parked = unmapped_.others < PageCount(2 * memory_.value() / kAskedShare);
-  return owed_ < kMostOwed && (HasManyBehind() || (DropsFresh() && few_parked && SparesFresh()));
+  return DropsFresh() && few_parked && SparesFresh() && !WantsTrials(unmapped_);
 }
 
 bool HotSet::DropsTrial(const UnmappedPages& unmapped) {

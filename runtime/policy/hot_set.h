@@ -51,6 +51,7 @@ class HotSet final : public ReplacementPolicy {
 
   void Enter(FrameIndex frame, Arrival arrival, PageHistory history) override;
   PageHistory Leave(FrameIndex frame) override;
+  void LeftUnasked() override;
   FrameIndex Victim(const UnmappedPages& unmapped) override;
   void Spare(FrameIndex frame) override;
   void PassedBy(FrameIndex frame) override;
@@ -88,6 +89,7 @@ class HotSet final : public ReplacementPolicy {
   }
   bool CameBackSoon(PageHistory history, uint64_t eighths) const;
   bool IsSample() const;
+  PageCount RecentlyLeft() const;
   void NoteMemory(const UnmappedPages& unmapped);
   bool WantsTrials(const UnmappedPages& unmapped) const;
   uint64_t now() const { return page_ins_ >> stamp_shift_; }
@@ -101,7 +103,7 @@ class HotSet final : public ReplacementPolicy {
   PageCount memory_;           // in use then; 0: it never did
   uint64_t page_ins_ = 0;      // the clock: pages that came from outside of memory
   uint64_t spared_in_a_row_ = 0;  // since a page last left
-  int64_t owed_ = 0;  // by the others, to those that were passed by: how many of these left
+  int64_t owed_ = 0;  // by the parked, to those that leave before them: how many of these left
   uint64_t left_behind_ = 0;    // of those that were passed by, since they were last looked at
   uint64_t missed_behind_ = 0;  // that came back soon, since then
   uint64_t keeps_until_ = 0;    // on the clock: none is dropped behind its stream before

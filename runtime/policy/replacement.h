@@ -52,6 +52,8 @@ class ReplacementPolicy {
   // The frame leaves the working set, or may no longer be chosen (it was locked). Returns what is
   // to be remembered of the page.
   virtual PageHistory Leave(FrameIndex frame) = 0;
+  // A frame that LeavesUnasked is on its way out, and has not been parked.
+  virtual void LeftUnasked() = 0;
   // The frame that should leave next; it stays until Leave or Spare. kNoFrame: there is none.
   virtual FrameIndex Victim(const UnmappedPages& unmapped) = 0;
   // The victim could not leave (something pins it): another one is wanted.
@@ -70,7 +72,7 @@ class ReplacementPolicy {
   // Whether the frame need not be parked before it is dropped, if it is clean.
   virtual bool LeavesUnasked(FrameIndex frame) const = 0;
   // Whether the next victim should be dropped, if it is clean, before anything that is parked: it
-  // is behind a stream, or LeavesUnasked.
+  // is behind a stream, or LeavesUnasked while as much is parked as tells of a change.
   virtual bool DropsVictim() const = 0;
   // Whether the next parked page to be dropped is one on trial.
   virtual bool DropsTrial(const UnmappedPages& unmapped) = 0;

@@ -4,7 +4,11 @@
 // found already, each touch of a parked page costs a soft fault and tells nothing.
 //
 // Both are counted: how often a page that is out was wanted, which says how often one of so many
-// parked pages would have been if it were like them; and how often one of these was.
+// parked pages would have been if it were like them; and how often one of these was. While it does
+// not pay few pages are parked, and only for a part of the time that others stay. Then those that
+// have left a short time ago are counted with them: what is used again after a longer time, and
+// unseen, is read again soon. (Offered pages and neighbours that come along with a soft fault are
+// counted as well, which errs on the side of asking.)
 #ifndef USERPAGER_POLICY_SECOND_CHANCE_H_
 #define USERPAGER_POLICY_SECOND_CHANCE_H_
 
@@ -24,18 +28,27 @@ class SecondChance {
   // Looks in a row by which it does not pay: what is parked first came before what the program does
   // now.
   static constexpr unsigned kLooks = 4;
+  // Reads, in sizes of memory, after which all are asked again for so many looks: what is used
+  // again just about as late as it leaves is seen by nothing else.
+  static constexpr uint64_t kAgain = 8;
 
   bool pays() const { return looks_ < kLooks; }
 
   // Somebody wanted a page that was out, while so many others were, and so many were parked, of so
-  // many in memory.
-  void OnRead(PageCount parked, PageCount out, PageCount memory) {
+  // many in memory, and so many had left a short time ago. Whether it was one of these.
+  void OnRead(PageCount parked, PageCount out, PageCount memory, PageCount recent, bool is_recent) {
     if (out.value() == 0) return;
     ++reads_;
-    expected_ += kOne * parked.value() / out.value();
+    const PageCount asked = pays() ? parked : parked + recent;
+    // No more than one for each read, where hardly anything is out.
+    expected_ += std::min(kOne, kOne * asked.value() / out.value());
+    if (!pays()) {
+      if (is_recent) OnRescue();
+      if (++unasked_reads_ >= kAgain * memory.value()) looks_ = 0;
+    }
     if (expected_ >= kOne * kExpected && reads_ >= memory.value() / kReadShare) EndLook();
   }
-  // Somebody wanted a page that was parked.
+  // Somebody wanted a page that was parked, or had better been.
   void OnRescue() {
     ++rescued_;
     // Sooner than expected.
@@ -55,8 +68,9 @@ class SecondChance {
   void EndLook() {
     if (IsMore(expected_, pays() ? kEnds : kBegins)) {
       looks_ = 0;
-    } else if (looks_ < kLooks) {
+    } else if (pays()) {
       ++looks_;
+      unasked_reads_ = 0;
     }
     reads_ = 0;
     expected_ = 0;
@@ -65,6 +79,7 @@ class SecondChance {
 
   unsigned looks_ = 0;     // in a row that said no
   uint64_t reads_ = 0;     // of this look
+  uint64_t unasked_reads_ = 0;  // since it does not pay
   uint64_t expected_ = 0;  // touches of parked pages, in 1 / kOne
   uint64_t rescued_ = 0;   // those that came
 };

@@ -80,6 +80,13 @@ TEST(ShardModel, ANewHotSetReplacesAnOldOne) {
                                                      RunOptimal(trace, kMemory).misses));
 }
 
+// After reads in no order, for which nothing is worth being asked, whether it is used again.
+TEST(ShardModel, WhatReturnsLateIsSeenAgain) {
+  const AccessTrace trace = Make("returns", true);
+  const auto misses = ShardModel(ReplacementKind::kAdaptive, trace, kMemory).Run().misses;
+  EXPECT_LT(misses, RunFifo(trace, kMemory).misses * 103 / 100);
+}
+
 TEST(ShardModel, ALoopThatDoesNotFitIsKeptInPart) {
   for (const char* name : {"loop", "tight-loop"}) {
     const AccessTrace trace = Make(name);

@@ -11,8 +11,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -21,6 +21,8 @@
 #include "runtime/platform/pause.h"
 #include "runtime/platform/thread_place.h"
 #include "tests/support/child_process.h"
+#include "tests/support/eventually.h"
+#include "tests/support/own_threads.h"
 
 namespace userpager {
 namespace {
@@ -172,17 +174,34 @@ TEST_P(AwakeUringTest, IsWokenByWhatItLookedForBefore) {
   engine_.StayAwake(NowNanoseconds() + kShortNs);
   engine_.SubmitMessageRead(other, &other_value, sizeof other_value, 2);
   EXPECT_EQ(Wait(25 * kShortNs), 0u);
-  const long slept = TimesSlept();
+  const auto own = std::filesystem::path("/proc/self/task") / std::to_string(gettid());
   std::thread writer([&] {
-    std::this_thread::sleep_for(std::chrono::nanoseconds(kShortNs));
+    EXPECT_TRUE(Eventually([&] { return ThreadStatus(own, "State").starts_with("S"); }));
     (void)eventfd_write(other, 5);
   });
   EXPECT_EQ(Wait(IoEngine::kNoTimeout), 1u);
-  EXPECT_GT(TimesSlept(), slept);
   EXPECT_EQ(completion_.tag, 2u);
   EXPECT_EQ(other_value, 5u);
   writer.join();
   close(other);
+}
+
+// More messages than there is room for, and no time to stay awake any more: none is lost.
+TEST_P(AwakeUringTest, KeepsWhatThereIsNoRoomFor) {
+  const int events[] = {eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC),
+                        eventfd(2, EFD_NONBLOCK | EFD_CLOEXEC)};
+  uint64_t values[2] = {};
+  engine_.StayAwake(NowNanoseconds() + kLongNs);
+  for (const uint64_t i : {0, 1}) engine_.SubmitMessageRead(events[i], &values[i], 8, 10 + i);
+  ASSERT_EQ(Wait(IoEngine::kNoTimeout), 1u);
+  engine_.StayAwake(0);
+  const uint64_t first = completion_.tag;
+  ASSERT_EQ(Wait(IoEngine::kNoTimeout), 1u);
+  EXPECT_EQ(first + completion_.tag, 21u);
+  EXPECT_EQ(values[0], 1u);
+  EXPECT_EQ(values[1], 2u);
+  EXPECT_EQ(Wait(0), 0u);
+  for (const int event : events) close(event);
 }
 
 // Whether it is to stay awake for a part of the time or for longer. Looking does not come on top,

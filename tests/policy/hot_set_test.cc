@@ -360,10 +360,11 @@ TEST_F(HotSetReaderTest, FewParkedPagesAreKeptAndReplaced) {
   SetParked(2 * kAsked - 1);
   uint64_t unasked = 0;
   uint64_t asked = 0;
-  for (uint64_t i = 0; i < 4 * kMemory; ++i) {
+  for (uint64_t i = 0; i < 3 * kMemory; ++i) {
     Bring(next_++);
     const uint64_t page = VictimPage();
     if (policy_.DropsVictim()) {
+      policy_.LeftUnasked();
       PushOut(page);
       ++unasked;
     } else {

@@ -14,13 +14,16 @@ class SecondChanceTest : public testing::Test {
   static constexpr uint64_t kReadsEach = kOut.value() / kParked.value();
   static constexpr uint64_t kLookReads = kReadsEach * SecondChance::kExpected;
 
+  void Read(PageCount recent = PageCount(0), bool is_recent = false) {
+    chance_.OnRead(kParked, kOut, kMemory, recent, is_recent);
+  }
   // A look, in which parked pages are wanted so many times as expected, in quarters.
   void Look(uint64_t quarters) {
     for (uint64_t i = 0; i < kLookReads; ++i) {
       // A quarter too early rather than too late: the look ends with its last read.
       const uint64_t due = ((i + 1) * quarters + 4 * kReadsEach - 1) / (4 * kReadsEach);
       for (; rescued_ < due; ++rescued_) chance_.OnRescue();
-      chance_.OnRead(kParked, kOut, kMemory);
+      Read();
     }
     rescued_ = 0;
   }
@@ -68,7 +71,7 @@ TEST_F(SecondChanceTest, AQuarterMoreIsNoReasonToAskAgain) {
 
 TEST_F(SecondChanceTest, ManyTouchesEndALookEarly) {
   Looks(SecondChance::kLooks, 4);
-  chance_.OnRead(kParked, kOut, kMemory);
+  Read();
   constexpr uint64_t kMany = SecondChance::kExpected * 6 / 4;
   for (uint64_t i = 0; i + 1 < kMany; ++i) chance_.OnRescue();
   EXPECT_FALSE(chance_.pays());
@@ -80,15 +83,62 @@ TEST_F(SecondChanceTest, ManyTouchesEndALookEarly) {
 TEST_F(SecondChanceTest, ALookTakesAShareOfMemory) {
   constexpr PageCount kLarge{16 * 4000};
   for (unsigned i = 0; i < SecondChance::kLooks * 4000 - 1; ++i) {
-    chance_.OnRead(PageCount(1000), PageCount(1000), kLarge);
+    chance_.OnRead(PageCount(1000), PageCount(1000), kLarge, PageCount(0), false);
   }
   EXPECT_TRUE(chance_.pays());
-  chance_.OnRead(PageCount(1000), PageCount(1000), kLarge);
+  chance_.OnRead(PageCount(1000), PageCount(1000), kLarge, PageCount(0), false);
   EXPECT_FALSE(chance_.pays());
 }
 
+// Those that left a short time ago, as many as are parked, are wanted as often as all others: that
+// is no reason; twice as often is one.
+TEST_F(SecondChanceTest, WhatIsReadAgainSoonCountsWhileNobodyIsAsked) {
+  Looks(SecondChance::kLooks, 0);
+  for (uint64_t i = 0; i < 4 * kLookReads; ++i) {
+    Read(kParked, i % kReadsEach == 0);
+    if (i % kReadsEach == 0) chance_.OnRescue();
+  }
+  EXPECT_FALSE(chance_.pays());
+  for (uint64_t i = 0; i < 4 * kLookReads && !chance_.pays(); ++i) {
+    Read(kParked, i % kReadsEach < 2);
+    if (i % kReadsEach < 2) chance_.OnRescue();
+  }
+  EXPECT_TRUE(chance_.pays());
+}
+
+TEST_F(SecondChanceTest, WhatIsReadAgainSoonSaysNothingWhileAllAreAsked) {
+  for (uint64_t i = 0; i < SecondChance::kLooks * kLookReads; ++i) Read(kParked, true);
+  EXPECT_FALSE(chance_.pays());
+}
+
+TEST_F(SecondChanceTest, AllAreAskedAgainAfterALongTime) {
+  Looks(SecondChance::kLooks, 4);
+  const uint64_t again = SecondChance::kAgain * kMemory.value();
+  uint64_t reads = 0;
+  for (; !chance_.pays() && reads < 2 * again; ++reads) {
+    Read();
+    if (reads % kReadsEach == 0) chance_.OnRescue();
+  }
+  EXPECT_EQ(reads, again);
+  Looks(SecondChance::kLooks, 4);
+  EXPECT_FALSE(chance_.pays());
+}
+
+// Of a large memory, out of which hardly anything is.
+TEST_F(SecondChanceTest, CountsDoNotOverflow) {
+  constexpr PageCount kLarge{uint64_t{1} << 24};
+  for (uint64_t i = 0; i < SecondChance::kLooks * kLarge.value() / SecondChance::kReadShare; ++i) {
+    chance_.OnRescue();
+    chance_.OnRescue();
+    chance_.OnRead(kLarge, PageCount(16), kLarge, PageCount(0), false);
+    ASSERT_TRUE(chance_.pays()) << i;
+  }
+}
+
 TEST_F(SecondChanceTest, NothingIsKnownWhereNothingIsOut) {
-  for (unsigned i = 0; i < 100'000; ++i) chance_.OnRead(kParked, PageCount(0), kMemory);
+  for (unsigned i = 0; i < 100'000; ++i) {
+    chance_.OnRead(kParked, PageCount(0), kMemory, PageCount(0), false);
+  }
   EXPECT_TRUE(chance_.pays());
 }
 
