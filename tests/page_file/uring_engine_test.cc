@@ -192,7 +192,7 @@ TEST_P(AwakeUringTest, KeepsWhatThereIsNoRoomFor) {
                         eventfd(2, EFD_NONBLOCK | EFD_CLOEXEC)};
   uint64_t values[2] = {};
   engine_.StayAwake(NowNanoseconds() + kLongNs);
-  for (const uint64_t i : {0, 1}) engine_.SubmitMessageRead(events[i], &values[i], 8, 10 + i);
+  for (unsigned i = 0; i < 2; ++i) engine_.SubmitMessageRead(events[i], &values[i], 8, 10 + i);
   ASSERT_EQ(Wait(IoEngine::kNoTimeout), 1u);
   engine_.StayAwake(0);
   const uint64_t first = completion_.tag;
