@@ -164,6 +164,7 @@ TEST_F(HelperThreadTest, OneThatComesLateFindsNothing) {
     ASSERT_TRUE(work.IsDoneOnce());
   }
   EXPECT_TRUE(late.IsDoneOnce());
+  helper_.Stop();  // it may be looking at `held`
 }
 
 TEST_F(HelperThreadTest, OneThatNeverComesIsSeldomAsked) {
@@ -181,6 +182,7 @@ TEST_F(HelperThreadTest, OneThatNeverComesIsSeldomAsked) {
   }
   EXPECT_EQ(offered, kCalls / 17);  // four times of 68
   held.store(false);
+  helper_.Stop();  // it may be looking at `held`
 }
 
 TEST_F(HelperThreadTest, WithoutAThreadTheCallerDoesAll) {
