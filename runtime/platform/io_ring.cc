@@ -110,8 +110,12 @@ void IoRing::QueueWrite(int descriptor, std::span<const iovec> parts, uint64_t o
 void IoRing::QueueMessageRead(int descriptor, void* buffer, uint32_t bytes, uint64_t label) {
   if (awake_until_ns_ != 0 && own_count_ < kMostMessages) {
     own_[own_count_++] = {label, descriptor, buffer, bytes, false, 0};
-    return;
+  } else {
+    HandOver(descriptor, buffer, bytes, label);
   }
+}
+
+void IoRing::HandOver(int descriptor, void* buffer, uint32_t bytes, uint64_t label) {
   io_uring_sqe* entry = TakeEntry(label);
   io_uring_prep_read(entry, descriptor, buffer, bytes, 0);
   entry->user_data = label;
@@ -137,9 +141,7 @@ bool IoRing::ReadOwn() {
 void IoRing::HandOverOwn() {
   for (const OwnRead& one : std::span(own_, std::exchange(own_count_, 0))) {
     USERPAGER_CHECK(!one.done, "a message was read and not taken", one.label);
-    io_uring_sqe* entry = TakeEntry(one.label);
-    io_uring_prep_read(entry, one.descriptor, one.buffer, one.bytes, 0);
-    entry->user_data = one.label;
+    HandOver(one.descriptor, one.buffer, one.bytes, one.label);
   }
 }
 

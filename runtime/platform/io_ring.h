@@ -91,6 +91,7 @@ class IoRing {
   size_t Reap(std::span<Completion> completions);
   bool HasWorkLeft() const;
   bool ReadOwn();
+  void HandOver(int descriptor, void* buffer, uint32_t bytes, uint64_t label);
   void HandOverOwn();
   int Spin(uint64_t now_ns, uint64_t timeout_ns);
   void Enter(uint64_t timeout_ns);

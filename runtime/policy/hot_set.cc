@@ -165,13 +165,18 @@ void HotSet::PassedBy(FrameIndex frame) {
 }
 
 bool HotSet::CameBackSoon(PageHistory history, uint64_t eighths) const {
-  return history.Elapsed(now()) <= (memory_.value() * eighths / 8) >> stamp_shift_;
+  return history.Elapsed(now()) <= UnitsOf(eighths);
+}
+
+// So much of memory, in units of the stamps.
+uint64_t HotSet::UnitsOf(uint64_t eighths) const {
+  return (memory_.value() * eighths / 8) >> stamp_shift_;
 }
 
 // The pages that left memory since CameBackSoon says so of them: one for each that came.
 PageCount HotSet::RecentlyLeft() const {
-  const uint64_t units = (memory_.value() * kSoonEighths / 8) >> stamp_shift_;
-  return PageCount(page_ins_ - ((now() - std::min(now(), units)) << stamp_shift_));
+  const uint64_t since = now() - std::min(now(), UnitsOf(kSoonEighths));
+  return PageCount(page_ins_ - (since << stamp_shift_));
 }
 
 bool HotSet::IsSample() const {

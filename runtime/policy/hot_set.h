@@ -89,6 +89,7 @@ class HotSet final : public ReplacementPolicy {
   }
   bool CameBackSoon(PageHistory history, uint64_t eighths) const;
   bool IsSample() const;
+  uint64_t UnitsOf(uint64_t eighths) const;
   PageCount RecentlyLeft() const;
   void NoteMemory(const UnmappedPages& unmapped);
   bool WantsTrials(const UnmappedPages& unmapped) const;
